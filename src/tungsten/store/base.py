@@ -180,15 +180,15 @@ class Transaction(Snapshot, Protocol):
         ...
 
     def update(self, record: Record) -> None:
-        """Replace the record of the same uuid (type, fq_name and parent stay). KeyError if absent."""
+        """Replace the record of the same uuid (its type, fq_name and parent stay). KeyError: absent."""
         ...
 
     def delete(self, uuid: str) -> None:
-        """Remove a record and free its claims. Raises StillReferenced at commit. KeyError if absent."""
+        """Remove a record, free its claims. StillReferenced at commit; KeyError: absent."""
         ...
 
     def claim(self, space: str, key: str, owner: str) -> None:
-        """Take a key for a record. Taking it again for the same owner is no error. Raises ClaimTaken."""
+        """Take a key for a record; again for the same owner is no error. Raises ClaimTaken."""
         ...
 
     def release(self, space: str, key: str) -> None:
