@@ -180,7 +180,7 @@ class Transaction(Snapshot, Protocol):
         ...
 
     def update(self, record: Record) -> None:
-        """Replace the record of the same uuid (its type, fq_name and parent stay). KeyError: absent."""
+        """Replace the record of this uuid (type, fq_name and parent stay). KeyError: absent."""
         ...
 
     def delete(self, uuid: str) -> None:
