@@ -1,0 +1,71 @@
+"""The commands that run processes: ``tungsten api|controller|control|agent`` and ``config``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tungsten.process import config, daemons
+from tungsten.process.runtime import configure_logging
+from tungsten.process.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+File = Annotated[Path | None, typer.Option("--config", help="TOML settings file.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value, over file and environment.")
+]
+
+
+def _run(
+    daemon: Callable[[Settings], Coroutine[Any, Any, int]], file: Path | None, sets: list[str]
+) -> None:
+    try:
+        settings = config.load(file, os.environ, sets)
+    except config.ConfigError as error:
+        typer.echo(f"tungsten: {error}", err=True)
+        raise typer.Exit(2) from None
+    configure_logging(settings.log)
+    raise typer.Exit(asyncio.run(daemon(settings)))
+
+
+@app.command()
+def api(
+    file: File = None,
+    sets: Sets = None,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT of the REST server.")] = None,
+    store: Annotated[str | None, typer.Option(help="sqlite:FILE.")] = None,
+) -> None:
+    """Run the configuration API server alone."""
+    short = [f"api.listen={listen}"] if listen else []
+    short += [f"store.url={store}"] if store else []
+    _run(daemons.api, file, [*(sets or []), *short])
+
+
+@app.command()
+def controller(file: File = None, sets: Sets = None) -> None:
+    """Run API, compiler and control node in one process on the embedded store."""
+    _run(daemons.controller, file, sets or [])
+
+
+@app.command()
+def control(file: File = None, sets: Sets = None) -> None:
+    """Run one more control node beside a controller."""
+    _run(daemons.control, file, sets or [])
+
+
+@app.command()
+def agent(file: File = None, sets: Sets = None) -> None:
+    """Run the vRouter agent of this host."""
+    _run(daemons.agent, file, sets or [])
+
+
+@app.command("config")
+def show_config() -> None:
+    """Print a commented settings file with every key and its default."""
+    typer.echo(config.example(), nl=False)
