@@ -1,0 +1,79 @@
+# make demo   brings up a lab and shows it (installs what is missing first)
+# make test   installs what tests need and runs them all
+# make check  formatting, lints, types, import rules
+# make bench  measures against peers, side by side in one run
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := .build
+BPF := src/tungsten/datapath/bpf
+
+# Debian packages by what needs them.
+DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool tcpdump udhcpc util-linux procps
+DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc python3-dev
+DEBIAN_TEST := frr gobgpd bpftool iperf3
+
+.PHONY: help demo test check bench bpf install install-test clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+# --- installing: each stamp says that a list was installed as it stands now ---------------
+
+$(STAMP)/debian-%: Makefile
+	@mkdir -p $(STAMP)
+	@need=""; for p in $(DEBIAN_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || need="$$need $$p"; done; \
+	if [ -n "$$need" ]; then echo "installing Debian packages:$$need"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$need; } >$(STAMP)/apt.log 2>&1 \
+	  || { tail -20 $(STAMP)/apt.log; exit 1; }; fi
+	@touch $@
+
+$(STAMP)/debian-run: DEBIAN_PACKAGES = $(DEBIAN_RUN) $(DEBIAN_BUILD)
+$(STAMP)/debian-test: DEBIAN_PACKAGES = $(DEBIAN_TEST)
+
+$(BIN)/python: | $(STAMP)/debian-run
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP)/python-run: requirements/run.txt pyproject.toml $(BIN)/python
+	@echo "installing Python packages"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/run.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMP)/python-test: requirements/test.txt $(STAMP)/python-run
+	@echo "installing Python packages for tests"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/test.txt
+	@touch $@
+
+bpf: | $(STAMP)/debian-run
+	@$(MAKE) -s -C $(BPF)
+
+install: $(STAMP)/debian-run $(STAMP)/python-run bpf
+
+install-test: install $(STAMP)/debian-test $(STAMP)/python-test
+
+# --- using ----------------------------------------------------------------------------------
+
+demo: install
+	@$(BIN)/tungsten lab demo
+
+test: install-test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: install-test
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy src/tungsten tests bench
+	@$(BIN)/lint-imports
+
+bench: install-test
+	@$(BIN)/python -m bench
+
+clean:
+	@rm -rf $(VENV) $(STAMP) dist
+	@$(MAKE) -s -C $(BPF) clean
