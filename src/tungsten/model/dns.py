@@ -1,0 +1,35 @@
+"""Virtual DNS."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from tungsten.model.base import Resource
+from tungsten.model.fields import Complex, Default, Required
+from tungsten.model.scalars import DnsRecordOrderType, FloatingIpDnsNotation
+
+
+class DnsSoaRecordType(Complex):
+    """Fields of the SOA record."""
+
+    negative_cache_ttl_seconds: int | None = None
+
+
+class VirtualDnsType(Complex):
+    """A DNS domain that is served to workloads."""
+
+    domain_name: str | None = None
+    dynamic_records_from_client: bool | None = None
+    record_order: Annotated[DnsRecordOrderType | None, Default("random")] = None
+    default_ttl_seconds: int | None = None
+    next_virtual_DNS: str | None = None
+    floating_ip_record: FloatingIpDnsNotation | None = None
+    external_visible: Annotated[bool | None, Default(False)] = None
+    reverse_resolution: Annotated[bool | None, Default(False)] = None
+    soa_record: DnsSoaRecordType | None = None
+
+
+class VirtualDns(Resource, type="virtual-DNS", parents=("domain",)):
+    """A DNS server for workloads."""
+
+    virtual_DNS_data: Annotated[VirtualDnsType | None, Required] = None

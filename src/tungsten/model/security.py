@@ -1,0 +1,99 @@
+"""Security groups, policies, the access control lists made of them, and tags."""
+
+# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from tungsten.model.base import Parent, Ref, Resource
+from tungsten.model.common import SequenceType
+from tungsten.model.fields import Complex, Default, Required, SystemOnly, To
+from tungsten.model.scalars import (
+    ConfiguredSecurityGroupIdType,
+    DateTime,
+    DirectionType,
+    EtherType,
+    SecurityGroupIdType,
+    U32BitHexInt,
+    UnsignedLong,
+)
+from tungsten.model.traffic import ActionListType, AddressType, MatchConditionType, PortType
+
+
+class AclRuleType(Complex):
+    """A rule as hosts apply it."""
+
+    match_condition: MatchConditionType | None = None
+    action_list: ActionListType | None = None
+    rule_uuid: str | None = None
+    direction: DirectionType | None = None
+
+
+class AclEntriesType(Complex):
+    """The rules of an access control list; the first that matches decides."""
+
+    dynamic: bool | None = None
+    acl_rule: list[AclRuleType] | None = None
+
+
+class AccessControlList(
+    Resource,
+    type="access-control-list",
+    parents=(Parent("virtual-network", derived=True), Parent("security-group", derived=True)),
+):
+    """Rules compiled for hosts, of a security group or of a network's policies."""
+
+    access_control_list_entries: Annotated[AclEntriesType | None, SystemOnly] = None
+    access_control_list_hash: Annotated[UnsignedLong | None, SystemOnly] = None
+
+
+class PolicyRuleType(Complex):
+    """A rule as people write it."""
+
+    rule_sequence: SequenceType | None = None
+    rule_uuid: str | None = None
+    direction: DirectionType | None = None
+    protocol: str | None = None
+    src_addresses: list[AddressType] | None = None
+    src_ports: list[PortType] | None = None
+    application: list[str] | None = None
+    dst_addresses: list[AddressType] | None = None
+    dst_ports: list[PortType] | None = None
+    action_list: ActionListType | None = None
+    ethertype: EtherType | None = None
+    created: DateTime | None = None
+    last_modified: DateTime | None = None
+    description: str | None = None
+
+
+class PolicyEntriesType(Complex):
+    """Rules of a policy or a security group."""
+
+    policy_rule: list[PolicyRuleType] | None = None
+
+
+class SecurityGroup(Resource, type="security-group", parents=("project",)):
+    """Rules that filter the interfaces that are in it."""
+
+    security_group_id: Annotated[SecurityGroupIdType | None, SystemOnly] = None
+    configured_security_group_id: Annotated[ConfiguredSecurityGroupIdType | None, Default(0)] = None
+    security_group_entries: Annotated[PolicyEntriesType | None, Required] = None
+
+
+class NetworkPolicy(Resource, type="network-policy", parents=("project",)):
+    """What may pass between networks, and through which services."""
+
+    network_policy_entries: Annotated[PolicyEntriesType | None, Required] = None
+
+
+class Tag(
+    Resource, type="tag", parents=("config-root", Parent("project", link="project-scoped-tag"))
+):
+    """A value of a kind (``site=berlin``) put on resources to group them."""
+
+    tag_type_name: Annotated[str | None, Required] = None
+    tag_value: Annotated[str | None, Required] = None
+    tag_predefined: Annotated[bool | None, Default(False)] = None
+    tag_id: U32BitHexInt | None = None
+    tag_type_refs: Annotated[list[Ref[None]], To("tag-type")] = []
