@@ -15,6 +15,9 @@ import msgspec
 from tungsten import model
 from tungsten.client import ApiError, Client
 from tungsten.lab.spec import LabSpec
+from tungsten.model.addresses import IpamSubnetType, VnSubnetsType
+from tungsten.model.addressing import SubnetType
+from tungsten.model.bgp import AddressFamilies, BgpRouterParams
 
 DOMAIN = "default-domain"
 SYSTEM = "default-global-system-config"
@@ -34,7 +37,7 @@ class WorkloadIntent(msgspec.Struct, frozen=True):
 
 async def ensure(client: Client, resource: model.Resource) -> str:
     """The uuid of a resource of this type and name, created if there is none."""
-    kind = type(resource).resource_type.name
+    kind = model.type_of(resource).name
     try:
         return await client.create(resource)
     except ApiError as error:
@@ -66,14 +69,14 @@ class Intent:
                 model.BgpRouter(
                     fq_name=[*FABRIC_INSTANCE, name],
                     parent_type="routing-instance",
-                    bgp_router_parameters=model.BgpRouterParams(
+                    bgp_router_parameters=BgpRouterParams(
                         router_type="control-node",
                         vendor="tungsten",
                         autonomous_system=asn,
                         identifier=address,
                         address=address,
                         port=179,
-                        address_families=model.AddressFamilies(
+                        address_families=AddressFamilies(
                             family=["route-target", "inet-vpn", "inet6-vpn", "e-vpn"]
                         ),
                     ),
@@ -102,10 +105,10 @@ class Intent:
         ipam = [DOMAIN, "default-project", "default-network-ipam"]
         for name, network in self._spec.networks.items():
             subnet = IPv4Network(network.subnet)
-            attr = model.VnSubnetsType(
+            attr = VnSubnetsType(
                 ipam_subnets=[
-                    model.IpamSubnetType(
-                        subnet=model.SubnetType(
+                    IpamSubnetType(
+                        subnet=SubnetType(
                             ip_prefix=str(subnet.network_address), ip_prefix_len=subnet.prefixlen
                         )
                     )
