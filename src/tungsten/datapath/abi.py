@@ -12,6 +12,15 @@ from enum import IntEnum, IntFlag
 from tungsten.datapath.layout import Field, Layout
 
 
+class Limit(IntEnum):
+    """``enum limit``."""
+
+    VIFS = 4352
+    MEMBERS = 128
+    DROP_SLOTS = 64
+    ABI_VERSION = 1
+
+
 class DropReason(IntEnum):
     """``enum drop_reason``."""
 
