@@ -82,7 +82,28 @@ class ClaimTaken(StoreError):
 
 
 class Compacted(StoreError):
-    """A watch asked for commits that the store no longer keeps: load() again."""
+    """A watch asked for commits that the store no longer keeps, or never had: load() again."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be read or written now: disk full, input/output error.
+
+    When a transaction meets it while committing, the outcome is not known until the store is
+    read again; in every other case nothing has changed.
+    """
+
+
+class StoreUnusable(StoreError):
+    """What is there is no store, or a damaged one, or another process's: opening is refused."""
+
+
+class StoreClosed(StoreError):
+    """The store was closed, here."""
+
+
+def number_key(number: int) -> str:
+    """A claim key for a number of up to 128 bits; the keys' order is the numbers' order."""
+    return f"{number:032x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +160,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """All record changes of one transaction, in the order they were made."""
+    """All record changes of one transaction, in the order they were made.
+
+    Each record once, with its state at the commit: what was created and then updated is
+    created, what was created and then deleted is not there. (A record that was deleted and
+    created anew with the same uuid is there twice, deleted first.) A commit that changed only
+    claims has no changes; it tells a watcher how far it has got.
+    """
 
     revision: int
     changes: tuple[Change, ...]
@@ -189,6 +216,13 @@ class Transaction(Snapshot, Protocol):
 
     def claim(self, space: str, key: str, owner: str) -> None:
         """Take a key for a record; again for the same owner is no error. Raises ClaimTaken."""
+        ...
+
+    def claim_number(self, space: str, candidates: range, owner: str) -> int | None:
+        """Take the first number of ``candidates`` that nobody has; None: all are taken.
+
+        Its key is :func:`number_key`. The order of the range is the order of preference.
+        """
         ...
 
     def release(self, space: str, key: str) -> None:
