@@ -1,0 +1,356 @@
+"""The HTTP face of the API: routes, bodies within limits, answers in the form clients expect.
+
+Success is always 200. Errors are bare text with the type ``text/html; charset=UTF-8``. A
+request is one operation of :class:`~tungsten.api.engine.Engine`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakSet
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from tungsten.api import bodies, discovery, errors, objects, queries, views, watch
+from tungsten.api.bodies import Json
+from tungsten.api.engine import Engine
+from tungsten.api.errors import ApiFault, BadRequest, NotFound
+from tungsten.api.settings import ApiSettings
+from tungsten.api.views import Hrefs
+from tungsten.model import RESOURCE_TYPES, Resource, ResourceType
+
+log = structlog.get_logger("tungsten.api")
+
+REQUESTS = Counter("tungsten_api_requests", "Requests answered", ["method", "status"])
+
+ERROR_TYPE = "text/html; charset=UTF-8"
+JSON_TYPE = "application/json"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Answer(Exception):
+    """A response other than success or refusal."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+def json_answer(value: Any, headers: dict[str, str] | None = None) -> Response:
+    """200 with JSON."""
+    return Response(msgspec.json.encode(value), media_type=JSON_TYPE, headers=headers)
+
+
+def empty_answer() -> Response:
+    """200 without a body."""
+    return Response(b"", media_type=ERROR_TYPE)
+
+
+def refusal(fault: ApiFault, headers: dict[str, str] | None = None) -> Response:
+    """The answer to a request that is refused."""
+    # A lone surrogate in what is repeated must not keep the answer from being encoded.
+    text = fault.text.encode("utf-8", "backslashreplace")
+    return Response(text, fault.status, headers={"content-type": ERROR_TYPE, **(headers or {})})
+
+
+def base_url(request: Request) -> str:
+    """What hrefs begin with: the scheme and host that the client used."""
+    host = request.headers.get("host") or "localhost"
+    return f"{request.url.scheme}://{host}"
+
+
+class ApiApp:
+    """The ASGI application."""
+
+    def __init__(self, engine: Engine, settings: ApiSettings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.ready = False
+        self._hosts = allowed_hosts(settings)
+        self._watches: WeakSet[watch.Watch] = WeakSet()
+        self._actions: dict[str, dict[str, Handler]] = {
+            "/": {"GET": self._discovery},
+            "/healthz": {"GET": self._health},
+            "/fqname-to-id": {"POST": self._name_to_id},
+            "/id-to-fqname": {"POST": self._id_to_name},
+            "/ref-update": {"POST": self._ref_update},
+            "/prop-collection-get": {"GET": self._collection_get},
+            "/prop-collection-update": {"POST": self._collection_update},
+            "/list-bulk-collection": {"POST": self._list_bulk},
+            "/set-tag": {"POST": self._set_tag},
+            "/obj-perms": {"GET": self._permissions},
+            "/aaa-mode": {"GET": self._aaa_mode},
+            "/watch": {"GET": self._watch},
+        }
+
+    def stop(self) -> None:
+        """End the streams."""
+        for stream in self._watches:
+            stream.end()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except ClientDisconnect:
+            return
+        REQUESTS.labels(request.method, str(response.status_code)).inc()
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            self._check_origin(request)
+            if not self.ready and request.url.path != "/healthz":
+                raise ApiFault("Api server is Initializing:DB Resync in progress", status=503)
+            return await self._route(request)
+        except Answer as answer:
+            return answer.response
+        except ApiFault as fault:
+            log.info(
+                "request_refused",
+                method=request.method,
+                path=errors.echo(request.url.path),
+                status=fault.status,
+                reason=errors.echo(fault.text),
+            )
+            # What is left of a body that was not read ends the connection.
+            closing = {"connection": "close"} if fault.status in (408, 413) else None
+            return refusal(fault, closing)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            log.exception("request_failed", method=request.method, path=request.url.path)
+            return refusal(ApiFault("Internal Server Error", status=500))
+
+    def _check_origin(self, request: Request) -> None:
+        """Refuse what a page of another site makes a browser send."""
+        host = request.headers.get("host", "")
+        if "*" not in self._hosts and not host_allowed(host, self._hosts):
+            raise ApiFault(
+                f"Host '{errors.echo(host)}' is not served here; add it to api.allowed_hosts",
+                status=421,
+            )
+        if request.headers.get("sec-fetch-site") == "cross-site" and request.method != "GET":
+            raise errors.Forbidden("Requests from pages of other sites are not accepted")
+
+    async def _route(self, request: Request) -> Response:
+        path = request.url.path
+        actions = self._actions.get(path)
+        if actions is not None:
+            return await _by_method(request, actions)(request)
+        parts = path.strip("/").split("/")
+        if len(parts) == 1 and parts[0].endswith("s") and parts[0][:-1] in RESOURCE_TYPES:
+            declared = RESOURCE_TYPES[parts[0][:-1]]
+            methods = {
+                "GET": lambda r: self._list(r, declared),
+                "POST": lambda r: self._create(r, declared),
+            }
+            return await _by_method(request, methods)(request)
+        if len(parts) == 2 and parts[0] in RESOURCE_TYPES:
+            declared, uuid = RESOURCE_TYPES[parts[0]], parts[1]
+            methods = {
+                "GET": lambda r: self._read(r, declared, uuid),
+                "PUT": lambda r: self._update(r, declared, uuid),
+                "DELETE": lambda r: self._delete(r, declared, uuid),
+            }
+            return await _by_method(request, methods)(request)
+        if request.method == "POST" and len(parts) == 1 and parts[0].endswith("s"):
+            raise errors.unknown_type(parts[0][:-1])
+        raise NotFound(f"Not found: '{errors.echo(path)}'")
+
+    # -- bodies -----------------------------------------------------------------------------
+
+    async def _body(self, request: Request) -> bytes:
+        """The body of a request, read within the limits of size and time."""
+        limit = self.settings.max_body
+        too_large = errors.TooLarge(f"Request body is larger than the {limit} bytes allowed")
+        declared = request.headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > limit:
+            raise too_large
+        chunks: list[bytes] = []
+        size = 0
+        stream = aiter(request.stream())
+        while True:
+            try:
+                async with asyncio.timeout(self.settings.request_timeout):
+                    chunk = await anext(stream)
+            except StopAsyncIteration:
+                return b"".join(chunks)
+            except TimeoutError as error:
+                raise errors.TimedOut("The request body did not arrive in time") from error
+            size += len(chunk)
+            if size > limit:
+                raise too_large
+            chunks.append(chunk)
+
+    async def _object(self, request: Request) -> Json:
+        return bodies.parse_object(await self._body(request))
+
+    # -- objects ----------------------------------------------------------------------------
+
+    async def _create(self, request: Request, declared: ResourceType) -> Response:
+        fields = bodies.unwrap(await self._object(request), declared.name)
+        resource = await self.engine.create(declared, fields)
+        return json_answer({declared.name: views.envelope(resource, Hrefs(base_url(request)))})
+
+    async def _read(self, request: Request, declared: ResourceType, uuid: str) -> Response:
+        query = request.query_params
+        fields = queries.split(query.get("fields"))
+        hrefs = Hrefs(base_url(request), wanted="exclude_hrefs" not in query)
+        shown = await self.engine.show(
+            declared,
+            uuid,
+            hrefs,
+            fields,
+            with_children="exclude_children" not in query,
+            with_back_references="exclude_back_refs" not in query,
+        )
+        tag = f'"{(shown.get("id_perms") or {}).get("last_modified")}"'
+        if request.headers.get("if-none-match") == tag:
+            raise Answer(Response(status_code=304, headers={"etag": tag}))
+        return json_answer({declared.name: shown}, {"etag": tag})
+
+    async def _update(self, request: Request, declared: ResourceType, uuid: str) -> Response:
+        data = await self._body(request)
+        body = bodies.parse_object(data) if data.strip() else {}
+        fields = bodies.unwrap(body, declared.name) if body else {}
+        if not fields:
+            return empty_answer()
+        resource = await self.engine.update(declared, uuid, fields)
+        return json_answer({declared.name: _identity(resource, declared, base_url(request))})
+
+    async def _delete(self, request: Request, declared: ResourceType, uuid: str) -> Response:
+        await self.engine.delete(declared, uuid, base_url(request))
+        return empty_answer()
+
+    async def _list(self, request: Request, declared: ResourceType) -> Response:
+        query = queries.from_query(request.query_params, self.settings.page_size)
+        return json_answer(await self.engine.list(declared, query, Hrefs(base_url(request))))
+
+    # -- actions ----------------------------------------------------------------------------
+
+    async def _discovery(self, request: Request) -> Response:
+        return json_answer(discovery.document(base_url(request)))
+
+    async def _health(self, request: Request) -> Response:
+        if not self.ready:
+            raise ApiFault("starting", status=503)
+        return json_answer(
+            {"status": "ok", "revision": await self.engine.read(lambda s: s.revision)}
+        )
+
+    async def _name_to_id(self, request: Request) -> Response:
+        return json_answer(await self.engine.name_to_id(await self._object(request)))
+
+    async def _id_to_name(self, request: Request) -> Response:
+        return json_answer(await self.engine.id_to_name(await self._object(request)))
+
+    async def _ref_update(self, request: Request) -> Response:
+        return json_answer(await self.engine.ref_update(await self._object(request)))
+
+    async def _collection_get(self, request: Request) -> Response:
+        return json_answer(await self.engine.collection_get(dict(request.query_params)))
+
+    async def _collection_update(self, request: Request) -> Response:
+        await self.engine.collection_update(await self._object(request))
+        return json_answer({})
+
+    async def _list_bulk(self, request: Request) -> Response:
+        body = await self._object(request)
+        declared = objects.typed_any(bodies.text(body, "type") or "")
+        query = queries.from_body(
+            {key: value for key, value in body.items() if key != "type"}, self.settings.page_size
+        )
+        return json_answer(await self.engine.list(declared, query, Hrefs(base_url(request))))
+
+    async def _set_tag(self, request: Request) -> Response:
+        return json_answer(await self.engine.set_tag(await self._object(request)))
+
+    async def _permissions(self, request: Request) -> Response:
+        return json_answer(
+            {
+                "token_info": None,
+                "is_cloud_admin_role": False,
+                "is_global_read_only_role": False,
+                "permissions": "RWX",
+            }
+        )
+
+    async def _aaa_mode(self, request: Request) -> Response:
+        return json_answer({"aaa-mode": "no-auth"})
+
+    async def _watch(self, request: Request) -> Response:
+        types = watch.asked_types(request.query_params.get("resource_type"))
+        fields = {
+            one.name: tuple(value.split(","))
+            for one in types
+            if (value := request.query_params.get(f"{one.object_type}_fields"))
+        }
+        last = request.headers.get("last-event-id")
+        if last is not None and not last.isdecimal():
+            raise BadRequest(f"Last-Event-ID must be a revision, not {errors.echo(last)}")
+        stream = watch.Watch(
+            self.engine.store,
+            types,
+            fields,
+            Hrefs(base_url(request)),
+            keepalive=self.settings.watch_keepalive,
+            limit=self.settings.watch_queue,
+        )
+        self._watches.add(stream)
+        return StreamingResponse(
+            stream.stream(int(last) if last else None),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-cache"},
+        )
+
+
+def _identity(resource: Resource, declared: ResourceType, base: str) -> Json:
+    return {"uuid": resource.uuid, "href": f"{base}/{declared.name}/{resource.uuid}"}
+
+
+def _by_method(request: Request, handlers: Mapping[str, Handler]) -> Handler:
+    method = "GET" if request.method == "HEAD" else request.method
+    handler = handlers.get(method)
+    if handler is None:
+        allow = {"allow": ", ".join(sorted(handlers))}
+        raise Answer(refusal(ApiFault("Method not allowed.", status=405), allow))
+    return handler
+
+
+def allowed_hosts(settings: ApiSettings) -> frozenset[str]:
+    """The names by which clients may address the API."""
+    own = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
+    return frozenset(own | {name.lower() for name in settings.allowed_hosts})
+
+
+def host_allowed(host: str, names: frozenset[str]) -> bool:
+    """Whether a Host header names this server: an IP address, or one of its names.
+
+    A page on the web can make its own name lead here, but not an address.
+    """
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return False
+    if not name or name in names:
+        return True
+    try:
+        ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""The operations of the API on a store: each one transaction, or one consistent read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tungsten.api import actions, collections, defaults, errors, listing, objects, views
+from tungsten.api.bodies import Json
+from tungsten.api.marks import MarkLog, Marks
+from tungsten.api.queries import ListQuery
+from tungsten.api.transactions import Write, timestamp
+from tungsten.api.views import Hrefs
+from tungsten.model import Resource, ResourceType
+from tungsten.store.base import Snapshot, Store, StoreError, Transaction
+
+T = TypeVar("T")
+
+
+class Engine:
+    """What the API does, without HTTP; it refuses by raising ApiFault."""
+
+    def __init__(self, store: Store, *, drop_unknown: bool = False) -> None:
+        self.store = store
+        self.drop_unknown = drop_unknown
+        self.marks = Marks()
+
+    async def write(self, fn: Callable[[Write], T]) -> T:
+        """Run ``fn`` as one transaction."""
+
+        def run(tx: Transaction) -> tuple[T, MarkLog]:
+            log = self.marks.log()
+            return fn(Write(tx, log, timestamp())), log
+
+        try:
+            result, log = await self.store.transact(run)
+        except StoreError as error:
+            raise errors.of_store(error) from error
+        self.marks.apply(log)
+        return result
+
+    async def read(self, fn: Callable[[Snapshot], T]) -> T:
+        """Run ``fn`` on one consistent state of the store."""
+        try:
+            return await self.store.read(fn)
+        except StoreError as error:
+            raise errors.of_store(error) from error
+
+    async def ensure_defaults(self) -> list[str]:
+        """Make the default objects that are missing."""
+        return await self.write(defaults.ensure)
+
+    async def create(self, declared: ResourceType, fields: Json) -> Resource:
+        """Create an object."""
+        drop = self.drop_unknown
+        return await self.write(lambda write: objects.create(write, declared, fields, drop=drop))
+
+    async def show(
+        self,
+        declared: ResourceType,
+        uuid: str,
+        hrefs: Hrefs,
+        fields: tuple[str, ...] | None,
+        *,
+        with_children: bool,
+        with_back_references: bool,
+    ) -> Json:
+        """An object as clients read it, with ``fields`` only or all."""
+
+        def run(snapshot: Snapshot) -> Json:
+            record = snapshot.get(uuid)
+            if record is None:
+                raise errors.unknown_id(uuid)
+            if record.type != declared.name:
+                raise errors.wrong_type(declared.name, uuid)
+            if fields is not None:
+                return views.selected(snapshot, record, hrefs, fields)
+            return views.full(
+                snapshot,
+                record,
+                hrefs,
+                with_children=with_children,
+                with_back_references=with_back_references,
+            )
+
+        return await self.read(run)
+
+    async def update(self, declared: ResourceType, uuid: str, fields: Json) -> Resource:
+        """Change an object."""
+        drop = self.drop_unknown
+        return await self.write(
+            lambda write: objects.update(write, declared, uuid, fields, drop=drop)
+        )
+
+    async def delete(self, declared: ResourceType, uuid: str, base: str) -> None:
+        """Delete an object."""
+        await self.write(lambda write: objects.delete(write, declared, uuid, base))
+
+    async def list(self, declared: ResourceType, query: ListQuery, hrefs: Hrefs) -> Json:
+        """Objects of a type."""
+        return await self.read(lambda snapshot: listing.listed(snapshot, declared, query, hrefs))
+
+    async def name_to_id(self, body: Json) -> Json:
+        """The uuid of a name."""
+        return await self.read(lambda snapshot: actions.name_to_id(snapshot, body))
+
+    async def id_to_name(self, body: Json) -> Json:
+        """The name of a uuid."""
+        return await self.read(lambda snapshot: actions.id_to_name(snapshot, body))
+
+    async def ref_update(self, body: Json) -> Json:
+        """Add or remove one reference."""
+        return await self.write(lambda write: actions.ref_update(write, body))
+
+    async def set_tag(self, body: Json) -> Json:
+        """Set tags of an object."""
+        return await self.write(lambda write: actions.set_tag(write, body))
+
+    async def collection_get(self, query: dict[str, str]) -> Json:
+        """Elements of list and map properties."""
+        return await self.read(lambda snapshot: collections.get(snapshot, query))
+
+    async def collection_update(self, body: Json) -> None:
+        """Change elements of list and map properties."""
+        await self.write(lambda write: collections.update(write, body))

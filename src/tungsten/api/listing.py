@@ -1,0 +1,129 @@
+"""Lists of objects: choosing them by a :class:`~tungsten.api.queries.ListQuery`, showing them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tungsten.api import queries, views
+from tungsten.api.bodies import Json
+from tungsten.api.queries import ListQuery
+from tungsten.api.views import Hrefs
+from tungsten.model import ResourceType, to_fields
+from tungsten.store.base import Record, Snapshot
+from tungsten.store.records import from_record
+
+
+def listed(snapshot: Snapshot, declared: ResourceType, query: ListQuery, hrefs: Hrefs) -> Json:
+    """The answer to a list: ``{"<type>s": [...]}``, with a marker when it is paged."""
+    records: Iterable[Record] = chosen(snapshot, declared, query)
+    known = {key: values for key, values in query.filters.items() if key in declared.properties}
+    if known:
+        # An unknown name beside known ones is a property that no object has.
+        wanted = query.filters
+        records = (one for one in records if queries.matches(properties(one), wanted))
+    if query.count:
+        return {declared.plural: {"count": sum(1 for _ in records)}}
+    if query.page is None:
+        return {declared.plural: [shown(snapshot, one, query, hrefs) for one in records]}
+    after, limit = query.page.after, query.page.limit
+    ordered = sorted(records, key=lambda one: one.fq_name)
+    rest = [one for one in ordered if after is None or one.fq_name > after]
+    page = rest[:limit]
+    marker = None
+    if len(rest) > limit:
+        marker = queries.marker(page[-1].fq_name, page[-1].uuid)
+    return {
+        declared.plural: [shown(snapshot, one, query, hrefs) for one in page],
+        "marker": marker,
+    }
+
+
+def properties(record: Record) -> Json:
+    """The properties of a stored object."""
+    return to_fields(from_record(record))
+
+
+def chosen(snapshot: Snapshot, declared: ResourceType, query: ListQuery) -> Iterable[Record]:
+    """The objects that the anchors of a query choose, in the order of the answer."""
+    parents = _parents(snapshot, declared, query)
+    records: Iterable[Record]
+    if parents is not None:
+        records = sorted(
+            (child for parent in parents for child in snapshot.children(parent, declared.name)),
+            key=lambda one: (one.created, one.fq_name),
+        )
+    elif query.back_ref_ids is not None:
+        records = _referrers(snapshot, declared, query.back_ref_ids)
+    elif query.obj_uuids is not None:
+        found = (snapshot.get(uuid) for uuid in dict.fromkeys(query.obj_uuids))
+        records = sorted(
+            (one for one in found if one is not None and one.type == declared.name),
+            key=lambda one: one.fq_name,
+        )
+    elif query.fq_names is not None:
+        named = (snapshot.find(declared.name, name) for name in dict.fromkeys(query.fq_names))
+        records = [one for one in named if one is not None]
+    else:
+        records = snapshot.records(declared.name)
+    return _filtered(snapshot, declared, query, records)
+
+
+def _filtered(
+    snapshot: Snapshot, declared: ResourceType, query: ListQuery, records: Iterable[Record]
+) -> Iterable[Record]:
+    if query.back_ref_ids is not None:
+        uuids = {one.uuid for one in _referrers(snapshot, declared, query.back_ref_ids)}
+        records = (one for one in records if one.uuid in uuids)
+    if query.obj_uuids is not None:
+        asked = set(query.obj_uuids)
+        records = (one for one in records if one.uuid in asked)
+    if query.fq_names is not None:
+        names = set(query.fq_names)
+        records = (one for one in records if one.fq_name in names)
+    return records
+
+
+def _parents(
+    snapshot: Snapshot, declared: ResourceType, query: ListQuery
+) -> tuple[str, ...] | None:
+    """The uuids of the parents that a query names; None when it names none."""
+    if query.parent_fq_name is None:
+        return query.parent_ids
+    types = (query.parent_type,) if query.parent_type else declared.parents
+    found = (snapshot.find(type_, query.parent_fq_name) for type_ in types)
+    return tuple(one.uuid for one in found if one is not None)
+
+
+def _referrers(
+    snapshot: Snapshot, declared: ResourceType, targets: tuple[str, ...]
+) -> list[Record]:
+    found = {
+        one.uuid: one for target in targets for one in snapshot.referrers(target, declared.name)
+    }
+    return sorted(found.values(), key=lambda one: one.fq_name)
+
+
+def shown(snapshot: Snapshot, record: Record, query: ListQuery, hrefs: Hrefs) -> Json:
+    """One element of a list."""
+    if not query.detail:
+        entry: Json = {"uuid": record.uuid, "fq_name": list(record.fq_name)}
+        if not query.exclude_hrefs:
+            hrefs.put(entry, record.type, record.uuid)
+        if query.fields:
+            selected = views.selected(snapshot, record, hrefs, query.fields)
+            entry.update({key: selected[key] for key in _asked(query.fields) if key in selected})
+        return entry
+    plain = Hrefs(hrefs.base, wanted=False)
+    detail = views.full(snapshot, record, plain, with_children=False, with_back_references=False)
+    if not query.exclude_hrefs:
+        hrefs.put(detail, record.type, record.uuid)
+    if query.fields:
+        computed: dict[str, Any] = views.children(snapshot, record, plain, query.fields)
+        computed |= views.back_references(snapshot, record, plain, query.fields)
+        detail.update(computed)
+    return {record.type: detail}
+
+
+def _asked(fields: tuple[str, ...]) -> tuple[str, ...]:
+    return (*fields, "parent_type", "parent_uuid")

@@ -1,0 +1,333 @@
+"""Creating, changing and deleting one object: the steps that all types share.
+
+Each function here runs inside a transaction (:class:`~tungsten.api.transactions.Write`); what
+it raises undoes the transaction. The rules of single types are the hooks of
+:mod:`tungsten.api.resources`, called at fixed places:
+
+* ``name`` before the name of a new object is looked up, and may rewrite it;
+* ``create`` when a new object is complete and its references resolved, before it is stored;
+* ``update`` with the stored and the changed object, before the change is stored;
+* ``delete`` before an object is looked at for children and referrers.
+
+Who owns an object: a record with a *provenance* was derived by the compiler. People can
+neither change nor delete it; it does not keep its parent from being deleted and goes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from tungsten.api import bodies, errors, permissions, references
+from tungsten.api.bodies import Json
+from tungsten.api.errors import BadRequest, Conflict, echo
+from tungsten.api.resources.registry import hooks_of
+from tungsten.api.resources.tags import refuse_tag_twice
+from tungsten.api.transactions import Write, display
+from tungsten.model import (
+    Resource,
+    ResourceType,
+    UnknownType,
+    ValidationError,
+    decode,
+    resource_type,
+    type_of,
+)
+from tungsten.store.base import Record
+from tungsten.store.records import from_record, to_record
+
+ROOT = "config-root"
+ENVELOPE = frozenset(
+    {"uuid", "fq_name", "parent_type", "parent_uuid", "name", "href", "parent_href"}
+)
+"""Members of an object's JSON form that are neither properties nor references."""
+
+LEGACY = frozenset({"ip_fabric_forwarding"})
+"""Members that known clients send and no schema has."""
+
+SYSTEM_REFS_ACTION = "its references of this kind are made by the system"
+
+
+def typed(name: str) -> ResourceType:
+    """The type of a dashed name. Raises NotFound."""
+    try:
+        return resource_type(name)
+    except UnknownType:
+        raise errors.unknown_type(name) from None
+
+
+def typed_any(name: str) -> ResourceType:
+    """The type of a dashed or underscored name. Raises NotFound."""
+    dashed = name.replace("_", "-")
+    return typed(dashed)
+
+
+def known_fields(
+    declared: ResourceType, fields: Mapping[str, Any], action: str, drop: bool
+) -> Json:
+    """The members of a body that the type has: its properties and references.
+
+    Members of the envelope, children and back-references are left out, so that a whole answer
+    can be sent back. Others are refused, or dropped if ``drop``.
+    """
+    known: Json = {}
+    for key, value in fields.items():
+        if key in declared.references and declared.references[key].system_only:
+            continue
+        if key in declared.properties or key in declared.references:
+            known[key] = value
+        elif not (drop or key in ENVELOPE or key in LEGACY or _computed(declared, key)):
+            raise BadRequest(
+                f"Bad property in {action}: Error validating property {echo(key)}: "
+                f"{declared.name} does not have field {echo(key)}"
+            )
+    return known
+
+
+def _computed(declared: ResourceType, key: str) -> bool:
+    return key in declared.children or key.endswith("_back_refs")
+
+
+def decoded(declared: ResourceType, fields: Json, action: str) -> Resource:
+    """The resource that a body describes. Raises BadRequest in the words of its clients."""
+    try:
+        return decode(declared.name, fields)
+    except ValidationError as error:
+        raise invalid(error, declared, action) from error
+
+
+def invalid(error: ValidationError, declared: ResourceType, action: str) -> BadRequest:
+    """The refusal of a value that does not fit its declaration."""
+    if error.field in declared.references:
+        where = f" at {error.field_path}" if len(error.path) > 2 else ""
+        return BadRequest(
+            f"Bad reference in {action}: Error validating reference {error.field} value "
+            f"{echo(error.value)}{where}: {error.reason}"
+        )
+    return BadRequest(
+        f"Bad property in {action}: Error validating property {error.field_path}: "
+        f"{echo(error.reason)}"
+    )
+
+
+def stored(write: Write, declared: ResourceType, uuid: str) -> Record:
+    """The record of an object of a type. Raises NotFound."""
+    record = write.tx.get(uuid)
+    if record is None:
+        raise errors.unknown_id(uuid)
+    if record.type != declared.name:
+        raise errors.wrong_type(declared.name, uuid)
+    return record
+
+
+def refuse_derived(record: Record) -> None:
+    """Raise Conflict for what the compiler derived: it is not for people to change."""
+    if record.provenance:
+        raise Conflict(f"Cannot modify system resource {display(from_record(record))}.")
+
+
+# -- create ---------------------------------------------------------------------------------
+
+
+def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = False) -> Resource:
+    """Create an object from the members of its JSON form."""
+    if not fields.get("fq_name"):
+        raise BadRequest("Bad Request, no fq_name in POST body")
+    name = bodies.fq_name(fields["fq_name"])
+    if ":" in name[-1] and declared.name != "route-target":
+        raise BadRequest("Bad Request, name has one of invalid chars {':'}")
+    chosen = bodies.text(fields, "uuid")
+    resource = decoded(declared, known_fields(declared, fields, "create", drop), "create")
+    resource.fq_name = list(name)
+    hooks = hooks_of(declared.name)
+    for rename in hooks.name:
+        rename(write, resource)
+    holder = write.tx.find(declared.name, tuple(resource.fq_name))
+    if holder is not None:
+        raise errors.duplicate_name(resource.fq_name, holder.uuid)
+    resource.parent_type = parent_type(declared, resource, bodies.text(fields, "parent_type"))
+    resource.uuid = new_uuid(write, chosen)
+    parent = parent_of(write, resource)
+    resource.parent_uuid = parent.uuid if parent is not None else None
+    permissions.fill_id_perms(resource, write.now)
+    permissions.fill_perms2(resource, parent, own_uuid=bool(chosen))
+    if resource.display_name is None:
+        resource.display_name = resource.fq_name[-1]
+    references.resolve(write, resource, declared.references, "create")
+    refuse_tag_twice(write, resource)
+    for complete in hooks.create:
+        complete(write, resource)
+    _settle(write, resource, declared.references)
+    write.tx.create(to_record(resource))
+    return resource
+
+
+def new_uuid(write: Write, chosen: str | None) -> str:
+    """The uuid of a new object: the client's if it is free, else a random one."""
+    if not chosen:
+        return str(uuid4())
+    record = write.tx.get(bodies.uuid(chosen))
+    if record is not None:
+        raise errors.duplicate_id(chosen, record.fq_name)
+    return chosen
+
+
+def parent_type(declared: ResourceType, resource: Resource, asked: str | None) -> str | None:
+    """The type of the parent of a new object, None for an object below the root.
+
+    What a client leaves out is taken from the declaration where that leaves no choice.
+    """
+    allowed = list(declared.parents) or [ROOT]
+    if asked is not None and asked not in allowed:
+        raise BadRequest(f"Invalid parent type: {echo(asked)}. Allowed types: {allowed!r}")
+    chosen = asked
+    if chosen is None:
+        if ROOT in allowed:
+            chosen = ROOT
+        elif len(allowed) == 1:
+            chosen = allowed[0]
+        else:
+            raise BadRequest(f"Missing parent type: None. Allowed types: {allowed!r}")
+    if chosen == ROOT:
+        if len(resource.fq_name) != 1:
+            raise BadRequest(
+                f"Invalid fq-name of an object with no parent: {errors.name_list(resource.fq_name)}"
+            )
+        return None
+    if len(resource.fq_name) < 2:
+        raise BadRequest(
+            f"Invalid fq-name for object with parent_type {chosen}: "
+            f"{errors.name_list(resource.fq_name)}"
+        )
+    return chosen
+
+
+def parent_of(write: Write, resource: Resource) -> Resource | None:
+    """The parent that a new object names. Raises BadRequest when it does not exist."""
+    if resource.parent_type is None:
+        return None
+    name = tuple(resource.fq_name[:-1])
+    record = write.tx.find(resource.parent_type, name)
+    if record is None:
+        raise errors.missing_parent(name, resource.parent_type)
+    return from_record(record)
+
+
+def _settle(write: Write, resource: Resource, fields: Mapping[str, Any]) -> None:
+    declared = type_of(resource)
+    for field in fields:
+        if declared.references[field].symmetric:
+            references.settle_symmetric(write, resource, field)
+
+
+# -- update ---------------------------------------------------------------------------------
+
+
+def update(
+    write: Write, declared: ResourceType, uuid: str, fields: Json, *, drop: bool = False
+) -> Resource:
+    """Change the members of an object that ``fields`` has; null removes a property."""
+    known = known_fields(declared, fields, "http_put", drop)
+    changed = decoded(declared, known, "http_put")
+
+    def apply(resource: Resource) -> list[str]:
+        for key in known:
+            if key == "id_perms":
+                value: Any = permissions.change_id_perms(resource.id_perms, changed.id_perms)
+            elif key == "perms2":
+                value = permissions.merge_perms2(resource.perms2, changed.perms2)
+            else:
+                value = getattr(changed, key)
+            setattr(resource, key, value)
+        return [key for key in known if key in declared.references]
+
+    return change(write, declared, uuid, apply, "update")
+
+
+def change(
+    write: Write,
+    declared: ResourceType,
+    uuid: str,
+    apply: Callable[[Resource], list[str]],
+    action: str,
+) -> Resource:
+    """Change an object by ``apply``, which returns the reference fields that it changed."""
+    record = stored(write, declared, uuid)
+    refuse_derived(record)
+    old, new = from_record(record), from_record(record)
+    references.show_symmetric(write.tx, old)
+    references.show_symmetric(write.tx, new)
+    fields = apply(new)
+    references.resolve(write, new, fields, action)
+    if "tag_refs" in fields:
+        refuse_tag_twice(write, new)
+    for keep_rule in hooks_of(declared.name).update:
+        keep_rule(write, old, new)
+    _settle(write, new, declared.references)
+    write.touch(new)
+    write.save(new, record)
+    return new
+
+
+# -- delete ---------------------------------------------------------------------------------
+
+
+def delete(write: Write, declared: ResourceType, uuid: str, base: str) -> None:
+    """Delete an object and what was derived for it. ``base`` begins the hrefs of errors."""
+    record = write.tx.get(uuid)
+    if record is None:
+        raise errors.NotFound(f"ID {echo(uuid)} does not exist")
+    if record.type != declared.name:
+        raise errors.wrong_type(declared.name, uuid)
+    refuse_derived(record)
+    _remove(write, record, base)
+
+
+def _remove(write: Write, record: Record, base: str) -> None:
+    """Delete a record, with all that goes with it."""
+    resource = from_record(record)
+    if not record.provenance:
+        for keep_rule in hooks_of(record.type).delete:
+            keep_rule(write, resource)
+    children = write.tx.children(record.uuid)
+    blocking = [child for child in children if _keeps_parent(child, record)]
+    if blocking:
+        first = [child for child in blocking if child.type == blocking[0].type]
+        raise errors.children_present([href(base, child) for child in first])
+    referrers = write.tx.referrers(record.uuid)
+    if not record.provenance:
+        holders = [holder for holder in referrers if _keeps_target(holder, record.uuid)]
+        if holders:
+            first = [holder for holder in holders if holder.type == holders[0].type]
+            raise errors.still_referred([href(base, holder) for holder in first])
+    for child in children:
+        _remove(write, child, base)
+    for holder in write.tx.referrers(record.uuid):
+        references.drop(write, holder, record.uuid)
+    for space, key in write.tx.owned_claims(record.uuid):
+        write.marks.free_key(space, key)
+    write.tx.delete(record.uuid)
+
+
+def _keeps_parent(child: Record, parent: Record) -> bool:
+    """Whether a child keeps its parent from being deleted."""
+    link = resource_type(child.type).parent_links[parent.type]
+    named = child.fq_name[-1] in (f"default-{child.type}", "draft-policy-management")
+    return not (child.provenance or link.derived or named)
+
+
+def _keeps_target(holder: Record, target: str) -> bool:
+    """Whether a referrer keeps its target from being deleted."""
+    if holder.provenance:
+        return False
+    declared = resource_type(holder.type).references
+    return any(
+        edge.target == target and not edge.weak and not declared[edge.field].system_only
+        for edge in holder.edges
+    )
+
+
+def href(base: str, record: Record) -> str:
+    """The address of an object."""
+    return f"{base}/{record.type}/{record.uuid}"

@@ -1,0 +1,117 @@
+"""References between objects: finding their targets, and keeping both ends in step.
+
+A client names a target by ``to``, by ``uuid`` or both; ``uuid`` wins. What is stored has both.
+
+A reference between two objects of one type is symmetric: both show it. It is kept once, on
+the object that it was written to first, and shown by both; a write to either end changes the
+one that is kept. Such references never keep an object from being deleted.
+
+References that only the system sets (``routing_instance_refs`` of an interface, say) belong to
+the compiler: what a client sends for them is left aside, so that it may put back what it read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tungsten.api.errors import BadRequest, NotFound, echo, name_list
+from tungsten.api.transactions import Write
+from tungsten.model import Ref, Reference, Resource, type_of
+from tungsten.store.base import Record, Snapshot
+from tungsten.store.records import from_record
+
+Refs = list[Ref[Any]]
+
+
+def refs_of(resource: Resource, field: str) -> Refs:
+    """The references that a resource holds in a field."""
+    refs: Refs = getattr(resource, field)
+    return refs
+
+
+def find_target(snapshot: Snapshot, reference: Reference, ref: Ref[Any]) -> Record | None:
+    """The record that a reference names, when it is of the reference's type."""
+    record = snapshot.get(ref.uuid) if ref.uuid else snapshot.find(reference.target, tuple(ref.to))
+    return record if record is not None and record.type == reference.target else None
+
+
+def resolve(write: Write, resource: Resource, fields: Iterable[str], action: str) -> None:
+    """Give every reference of ``fields`` both name and uuid of its target.
+
+    ``action`` says what is being done, for the error. The last of several references to one
+    target stands. Raises BadRequest for a target that does not exist.
+    """
+    declared = type_of(resource)
+    for field in fields:
+        reference = declared.references[field]
+        found: dict[str, Ref[Any]] = {}
+        for ref in refs_of(resource, field):
+            record = find_target(write.tx, reference, ref)
+            if record is None:
+                named = f"uuid {ref.uuid}" if ref.uuid else name_list(ref.to)
+                raise BadRequest(
+                    f"Unknown reference in resource {action}: {declared.name} "
+                    f"{name_list(resource.fq_name)} {field} names {reference.target} "
+                    f"{echo(named)}, which does not exist"
+                )
+            found[record.uuid] = Ref(list(record.fq_name), record.uuid, ref.attr)
+        setattr(resource, field, list(found.values()))
+
+
+def settle_symmetric(write: Write, resource: Resource, field: str) -> None:
+    """Keep each symmetric reference of ``field`` once.
+
+    ``resource`` holds all references that it is to show. Those that the other end keeps are
+    changed there and leave this list; those that the other end keeps but ``resource`` no
+    longer shows are removed there.
+    """
+    wanted = {ref.uuid: ref for ref in refs_of(resource, field)}
+    if resource.uuid in wanted:
+        raise BadRequest(
+            f"{type_of(resource).name} {name_list(resource.fq_name)} {field} names itself"
+        )
+    for record in write.tx.referrers(resource.uuid, type_of(resource).name):
+        if not any(edge.field == field and edge.target == resource.uuid for edge in record.edges):
+            continue
+        holder = from_record(record)
+        kept = [ref for ref in refs_of(holder, field) if ref.uuid != resource.uuid]
+        shown = wanted.pop(holder.uuid, None)
+        if shown is not None:
+            kept.append(Ref(list(resource.fq_name), resource.uuid, shown.attr))
+        setattr(holder, field, kept)
+        write.touch(holder)
+        write.save(holder, record)
+    setattr(resource, field, list(wanted.values()))
+
+
+def show_symmetric(snapshot: Snapshot, resource: Resource) -> None:
+    """Add to ``resource`` the symmetric references that the other ends keep."""
+    declared = type_of(resource)
+    for field, reference in declared.references.items():
+        if not reference.symmetric:
+            continue
+        shown = {ref.uuid: ref for ref in refs_of(resource, field)}
+        for record in snapshot.referrers(resource.uuid, declared.name):
+            for ref in refs_of(from_record(record), field):
+                if ref.uuid == resource.uuid:
+                    there = Ref(list(record.fq_name), record.uuid, ref.attr)
+                    shown.setdefault(record.uuid, there)
+        setattr(resource, field, list(shown.values()))
+
+
+def drop(write: Write, record: Record, target: str) -> None:
+    """Remove every reference that a record holds to ``target``."""
+    holder = from_record(record)
+    for field in {edge.field for edge in record.edges if edge.target == target}:
+        setattr(holder, field, [ref for ref in refs_of(holder, field) if ref.uuid != target])
+    write.touch(holder)
+    write.save(holder, record)
+
+
+def reference_to(resource: Resource, target: str) -> Reference:
+    """The reference of a resource's type to the type ``target``. Raises NotFound."""
+    for reference in type_of(resource).references.values():
+        if reference.target == target:
+            return reference
+    raise NotFound(f"{type_of(resource).name} has no reference to a {echo(target)}")

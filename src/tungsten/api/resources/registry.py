@@ -1,0 +1,32 @@
+"""All rules of all types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tungsten.api.resources import (
+    addresses,
+    interfaces,
+    networks,
+    routing,
+    security,
+    system,
+    tags,
+)
+from tungsten.api.resources.hooks import Hooks
+
+_NONE: Hooks[Any] = Hooks()
+_ALL: dict[str, Hooks[Any]] = {
+    **addresses.HOOKS,
+    **interfaces.HOOKS,
+    **networks.HOOKS,
+    **routing.HOOKS,
+    **security.HOOKS,
+    **system.HOOKS,
+    **tags.HOOKS,
+}
+
+
+def hooks_of(type_: str) -> Hooks[Any]:
+    """The rules of a type; without any, the steps that all types share are all there is."""
+    return _ALL.get(type_, _NONE)

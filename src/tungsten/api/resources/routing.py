@@ -1,0 +1,166 @@
+"""Rules of route-target, routing-instance, bgp-router and logical-router."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tungsten.api.errors import BadRequest, Conflict, name_list
+from tungsten.api.ids import VIRTUAL_NETWORK_IDS
+from tungsten.api.resources import route_targets
+from tungsten.api.resources.hooks import Hooks
+from tungsten.api.resources.route_target_lists import normalise_list, system_asn
+from tungsten.api.transactions import Write, display
+from tungsten.model import (
+    BgpRouter,
+    LogicalRouter,
+    RouteTarget,
+    RoutingInstance,
+    VirtualMachineInterface,
+)
+
+SHORTEST_HOLD_TIME = 3
+UNSET_VXLAN = frozenset({None, "", "None"})
+
+
+# -- route-target ---------------------------------------------------------------------------
+
+
+def check_route_target_name(write: Write, target: RouteTarget) -> None:
+    """A route-target is called after what it is, in one spelling."""
+    if len(target.fq_name) != 1:
+        raise BadRequest(
+            f"Invalid fq-name of an object with no parent: {name_list(target.fq_name)}"
+        )
+    target.fq_name = [str(route_targets.parse(target.fq_name[0]))]
+
+
+# -- routing-instance -----------------------------------------------------------------------
+
+
+def refuse_default_instance(write: Write, instance: RoutingInstance) -> None:
+    """The default routing-instance of a network is made and deleted by the system."""
+    if instance.routing_instance_is_default:
+        raise Conflict(f"Cannot modify system resource {display(instance)}.")
+
+
+def keep_default_instance(write: Write, old: RoutingInstance, new: RoutingInstance) -> None:
+    """Whether a routing-instance is the default one is decided by the system."""
+    if bool(old.routing_instance_is_default) != bool(new.routing_instance_is_default):
+        raise Conflict(f"Cannot modify system resource {display(new)}.")
+
+
+# -- bgp-router -----------------------------------------------------------------------------
+
+
+def check_bgp_router(write: Write, router: BgpRouter) -> None:
+    """Hold time and autonomous systems of a BGP speaker."""
+    parameters = router.bgp_router_parameters
+    if parameters is None:
+        return
+    hold_time = parameters.hold_time
+    if hold_time and hold_time < SHORTEST_HOLD_TIME:
+        raise BadRequest("BGPaaS: Hold Time MUST be either zero or at least three seconds")
+    _, four_byte = system_asn(write)
+    for asn in (parameters.autonomous_system, parameters.local_autonomous_system):
+        if asn is not None:
+            route_targets.check_asn(asn, four_byte)
+    if parameters.router_type is None:
+        ours = parameters.vendor in ("contrail", "tungsten")
+        parameters.router_type = "control-node" if ours else "router"
+    if len(router.control_node_zone_refs) > 1:
+        raise BadRequest("BGP router can have only one control node zone")
+
+
+# -- logical-router -------------------------------------------------------------------------
+
+
+def vxlan_id(router: LogicalRouter) -> int | None:
+    """The VXLAN id that the user chose for a router. Raises BadRequest for what is none."""
+    text = router.vxlan_network_identifier
+    if text in UNSET_VXLAN:
+        return None
+    if text is None or not (text.isascii() and text.isdecimal() and 1 <= int(text) < 2**24):
+        raise BadRequest(
+            f"Bad property: vxlan_network_identifier of {name_list(router.fq_name)} must be a "
+            f"number between 1 and 16777215, not '{text}'"
+        )
+    return int(text)
+
+
+def take_vxlan_id(write: Write, router: LogicalRouter) -> None:
+    """A VXLAN id chosen by the user comes from the same numbers as the network ids."""
+    wanted = vxlan_id(router)
+    if wanted is None:
+        return
+    if VIRTUAL_NETWORK_IDS.owner(write.tx, wanted) is not None:
+        raise BadRequest(f"Cannot set VXLAN_ID: {wanted}, it has already been set")
+    write.tx.claim(VIRTUAL_NETWORK_IDS.space, VIRTUAL_NETWORK_IDS.key(wanted), router.uuid)
+
+
+def change_vxlan_id(write: Write, old: LogicalRouter, new: LogicalRouter) -> None:
+    """A changed VXLAN id is taken, and the former one is free again."""
+    before = vxlan_id(old)
+    if before == vxlan_id(new):
+        return
+    take_vxlan_id(write, new)
+    if before is not None:
+        VIRTUAL_NETWORK_IDS.release(write.tx, before, new.uuid, write.marks)
+
+
+def default_router_type(write: Write, router: LogicalRouter) -> None:
+    """A router that does not say what kind it is hides what is behind it."""
+    if router.logical_router_type is None:
+        router.logical_router_type = "snat-routing"
+
+
+def keep_router_type(write: Write, old: LogicalRouter, new: LogicalRouter) -> None:
+    """The kind of a router stays."""
+    if new.logical_router_type != old.logical_router_type:
+        raise BadRequest("Cannot update logical_router_type for a Logical Router")
+
+
+def check_router_ports(write: Write, router: LogicalRouter) -> None:
+    """The ports of a router are no workload's, and not in its gateway network."""
+    gateways = {ref.uuid for ref in router.virtual_network_refs}
+    for ref in router.virtual_machine_interface_refs:
+        port = write.load(VirtualMachineInterface, ref.uuid)
+        if port is None:
+            continue
+        if port.virtual_machine_refs:
+            raise Conflict(
+                f"Port({port.uuid}) already in use by "
+                f"virtual-machine({port.virtual_machine_refs[0].uuid})"
+            )
+        for network in port.virtual_network_refs:
+            if network.uuid in gateways:
+                raise BadRequest(
+                    f"Logical router interface and gateway cannot be inVN({network.uuid})"
+                )
+
+
+def check_router_targets(write: Write, router: LogicalRouter) -> None:
+    """The configured route targets of a router."""
+    normalise_list(write, router.configured_route_target_list)
+
+
+def _router_after(write: Write, old: LogicalRouter, new: LogicalRouter) -> None:
+    check_router_ports(write, new)
+    check_router_targets(write, new)
+
+
+HOOKS: dict[str, Hooks[Any]] = {
+    "route-target": Hooks[RouteTarget](name=(check_route_target_name,)),
+    "routing-instance": Hooks[RoutingInstance](
+        create=(refuse_default_instance,),
+        update=(keep_default_instance,),
+        delete=(refuse_default_instance,),
+    ),
+    "bgp-router": Hooks[BgpRouter](
+        create=(check_bgp_router,),
+        update=(lambda write, old, new: check_bgp_router(write, new),),
+    ),
+    "logical-router": Hooks[LogicalRouter](
+        create=(default_router_type, take_vxlan_id, check_router_ports, check_router_targets),
+        update=(keep_router_type, change_vxlan_id, _router_after),
+    ),
+}

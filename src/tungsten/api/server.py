@@ -1,0 +1,149 @@
+"""The HTTP server under the API: uvicorn on a socket of our own, with limits for bad clients.
+
+uvicorn bounds connections, the size of a request's head, and idle time between requests. What
+it lacks is added by :class:`PatientProtocol`: a client has a limited time to send the head of
+a request, and a request that is no HTTP ends only its own connection. The body's size and
+pace are bounded by :mod:`tungsten.api.app`, which reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+MAX_HEAD = 65_536
+"""Bytes of a request line and its headers; long lists of uuids come in the request line."""
+
+KEEP_ALIVE = 75
+"""Seconds that an idle connection is kept for the next request."""
+
+STOP_GRACE = 3
+"""Seconds that requests in progress have to end when the server stops."""
+
+
+class PatientProtocol(H11Protocol):
+    """A connection that is closed when the head of a request takes too long to arrive."""
+
+    head_timeout = 30.0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start waiting for the first request."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; stop waiting when it has a whole head."""
+        busy = self._busy()
+        super().data_received(data)
+        if self._busy() or self.transport.is_closing():
+            self._cancel()
+        elif not busy:
+            self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._cancel()
+        super().connection_lost(exc)
+
+    def _busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_timeout, self._give_up)
+
+    def _cancel(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if not self._busy() and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+            self.transport.close()
+
+
+class _Embedded(uvicorn.Server):
+    """A server that leaves signals to the process it is part of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def listening_socket(listen: str) -> socket.socket:
+    """A socket listening on ``HOST:PORT`` or ``[HOST]:PORT``. Raises ValueError, OSError."""
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{listen!r} is no address to listen on, expected HOST:PORT")
+    infos = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = infos[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"cannot listen on {listen}: {error.strerror}") from error
+    return sock
+
+
+class HttpServer:
+    """A running HTTP server. ``port`` is the port it listens on once started."""
+
+    def __init__(self, app: ASGIApp, listen: str, *, max_requests: int, timeout: float) -> None:
+        self._app = app
+        self._listen = listen
+        self._max_requests = max_requests
+        self._timeout = timeout
+        self._server: _Embedded | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen and serve; returns once connections are accepted."""
+        sock = listening_socket(self._listen)
+        self.port = int(sock.getsockname()[1])
+        protocol: Any = type("Protocol", (PatientProtocol,), {"head_timeout": self._timeout})
+        config = uvicorn.Config(
+            self._app,
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=self._max_requests,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=STOP_GRACE,
+            h11_max_incomplete_event_size=MAX_HEAD,
+            proxy_headers=False,
+        )
+        self._server = _Embedded(config)
+        self._task = asyncio.create_task(self._server.serve([sock]), name="api-http")
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+                raise RuntimeError("the HTTP server ended while starting")
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Stop accepting, let requests in progress end, close."""
+        if self._server is None or self._task is None:
+            return
+        self._server.should_exit = True
+        await self._task
+        self._server = self._task = None

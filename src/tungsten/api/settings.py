@@ -1,0 +1,61 @@
+"""Settings of the configuration API: the ``[api]`` section of the configuration file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+
+class ApiSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the API listens and what it accepts."""
+
+    listen: Annotated[
+        str,
+        Meta(
+            description="Address and port of the REST API, HOST:PORT; [HOST]:PORT for IPv6. "
+            "Port 0 takes any free one."
+        ),
+    ] = "127.0.0.1:8082"
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Host names that clients may address the API by, beside IP addresses, "
+            'localhost and this machine\'s own names; "*" allows every name.'
+        ),
+    ] = ()
+    max_body: Annotated[
+        int, Meta(ge=1024, description="Largest request body in bytes; a larger one gets 413.")
+    ] = 1_024_000
+    max_requests: Annotated[
+        int, Meta(ge=1, description="Connections and requests served at once; more get 503.")
+    ] = 1024
+    request_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Seconds that a client may take to send the head of a request, and between "
+            "two pieces of its body.",
+        ),
+    ] = 30.0
+    page_size: Annotated[
+        int, Meta(ge=1, description="Elements of a page when a paged list names no page_limit.")
+    ] = 256
+    unknown_fields: Annotated[
+        Literal["refuse", "drop"],
+        Meta(
+            description="What to do with a field that the resource type does not have: refuse the "
+            "request, or drop the field silently as older servers did."
+        ),
+    ] = "refuse"
+    watch_keepalive: Annotated[
+        float, Meta(gt=0, description="Seconds of silence on /watch before a comment line is sent.")
+    ] = 60.0
+    watch_queue: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Events that a slow reader of /watch may fall behind before its stream is "
+            "ended; it resumes with Last-Event-ID.",
+        ),
+    ] = 10_000

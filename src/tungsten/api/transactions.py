@@ -1,0 +1,74 @@
+"""What a write sees while its transaction runs.
+
+A request that changes something is one function run by the store as one transaction. It gets
+a :class:`Write`: the transaction, and resources instead of records. The store may run the
+function again, so a Write belongs to one run and nothing outside it changes before the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from tungsten.api.marks import MarkLog
+from tungsten.model import Resource, type_of
+from tungsten.store.base import Record, Snapshot, Transaction
+from tungsten.store.records import from_record, to_record
+
+R = TypeVar("R", bound=Resource)
+
+
+def timestamp() -> str:
+    """Now, as the API writes times: UTC, ISO 8601, six digits of the second, no zone."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def display(resource: Resource) -> str:
+    """An object as error texts name it: ``Virtual Network a:b(uuid)``."""
+    words = type_of(resource).name.replace("-", " ").title()
+    return f"{words} {':'.join(resource.fq_name)}({resource.uuid})"
+
+
+def load(snapshot: Snapshot, cls: type[R], uuid: str) -> R | None:
+    """The resource of a class with this uuid."""
+    record = snapshot.get(uuid)
+    resource = None if record is None else from_record(record)
+    return resource if isinstance(resource, cls) else None
+
+
+def find(snapshot: Snapshot, cls: type[R], type_: str, fq_name: Iterable[str]) -> R | None:
+    """The resource of a class with this name."""
+    record = snapshot.find(type_, tuple(fq_name))
+    resource = None if record is None else from_record(record)
+    return resource if isinstance(resource, cls) else None
+
+
+@dataclass(slots=True)
+class Write:
+    """One run of one transaction: the store's view, where allocation stands, and the time."""
+
+    tx: Transaction
+    marks: MarkLog
+    now: str
+
+    def load(self, cls: type[R], uuid: str) -> R | None:
+        """The resource of a class with this uuid, own writes included."""
+        return load(self.tx, cls, uuid)
+
+    def referrers(self, cls: type[R], uuid: str, type_: str) -> Iterator[R]:
+        """The resources of a type that refer to this uuid."""
+        for record in self.tx.referrers(uuid, type_):
+            resource = from_record(record)
+            if isinstance(resource, cls):
+                yield resource
+
+    def save(self, resource: Resource, record: Record) -> None:
+        """Replace ``record`` by the resource's new state; what it was derived from stays."""
+        self.tx.update(to_record(resource, record.provenance))
+
+    def touch(self, resource: Resource) -> None:
+        """Note that the resource changed now."""
+        if resource.id_perms is not None:
+            resource.id_perms.last_modified = self.now

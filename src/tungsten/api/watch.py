@@ -1,0 +1,143 @@
+"""``GET /watch``: changes of objects as server-sent events.
+
+The stream begins with one ``init`` event for each type asked for, all objects of one consistent
+state; then comes an event for each change, in the order of the commits. Each event has the
+store's revision as its ``id``. A client that comes back with ``Last-Event-ID`` gets what it
+missed instead of ``init``, unless the store does not keep that any more.
+
+A reader that falls too far behind is sent ``stop`` and its stream ends; others never wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from tungsten.api import errors, objects, views
+from tungsten.api.bodies import Json
+from tungsten.api.errors import BadRequest, NotFound
+from tungsten.api.views import Hrefs
+from tungsten.model import ResourceType
+from tungsten.store.base import Change, ChangeKind, Commit, Compacted, Record, Snapshot, Store
+
+EVENTS = {
+    ChangeKind.CREATED: "create",
+    ChangeKind.UPDATED: "update",
+    ChangeKind.DELETED: "delete",
+}
+
+
+def asked_types(text: str | None) -> list[ResourceType]:
+    """The types that a watch asks for, underscored or dashed. Raises BadRequest, NotFound."""
+    if not text:
+        raise BadRequest("resource_type required in request")
+    found = []
+    for name in text.split(","):
+        try:
+            found.append(objects.typed_any(name))
+        except errors.NotFound:
+            raise NotFound(f"Invalid Contrail resource type:'{errors.echo(name)}'") from None
+    return found
+
+
+def event(name: str, data: Json, revision: int) -> bytes:
+    """One server-sent event."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (revision, name.encode(), msgspec.json.encode(data))
+
+
+class Watch:
+    """One stream of events to one client."""
+
+    def __init__(
+        self,
+        store: Store,
+        types: list[ResourceType],
+        fields: dict[str, tuple[str, ...]],
+        hrefs: Hrefs,
+        *,
+        keepalive: float,
+        limit: int,
+    ) -> None:
+        self._store = store
+        self._types = {one.name: one for one in types}
+        self._fields = fields
+        self._hrefs = hrefs
+        self._keepalive = keepalive
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(limit)
+
+    async def stream(self, after: int | None) -> AsyncIterator[bytes]:
+        """The events; from the commit after ``after``, or from all objects when None."""
+        if after is None:
+            revision, events = await self._store.read(self._init)
+            for one in events:
+                yield one
+        else:
+            revision = after
+        follower = asyncio.create_task(self._follow(revision))
+        try:
+            while True:
+                try:
+                    data = await asyncio.wait_for(self._queue.get(), self._keepalive)
+                except TimeoutError:
+                    yield b":\n\n"
+                    continue
+                if data is None:
+                    yield event("stop", {}, revision)
+                    return
+                yield data
+        finally:
+            follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await follower
+
+    async def _follow(self, revision: int) -> None:
+        try:
+            async for commit in self._store.watch(revision):
+                for data in await self._events(commit):
+                    self._queue.put_nowait(data)
+        except (Compacted, asyncio.QueueFull):
+            self.end()
+
+    def end(self) -> None:
+        """End the stream: what was not sent yet is dropped."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+
+    async def _events(self, commit: Commit) -> list[bytes]:
+        changes = [one for one in commit.changes if one.record.type in self._types]
+        if not changes:
+            return []
+        return await self._store.read(
+            lambda snapshot: [self._event(snapshot, one, commit.revision) for one in changes]
+        )
+
+    def _init(self, snapshot: Snapshot) -> tuple[int, list[bytes]]:
+        revision = snapshot.revision
+        events = []
+        for declared in self._types.values():
+            shown = [
+                {declared.name: self._show(snapshot, one)}
+                for one in snapshot.records(declared.name)
+            ]
+            events.append(event("init", {declared.plural: shown}, revision))
+        return revision, events
+
+    def _event(self, snapshot: Snapshot, change: Change, revision: int) -> bytes:
+        record = change.record
+        if change.kind is ChangeKind.DELETED:
+            data: Json = {"uuid": record.uuid}
+        else:
+            data = self._show(snapshot, record)
+        return event(EVENTS[change.kind], {record.type: data}, revision)
+
+    def _show(self, snapshot: Snapshot, record: Record) -> Json:
+        fields = self._fields.get(record.type)
+        if fields is None:
+            return views.body(snapshot, record, self._hrefs)
+        shown = views.selected(snapshot, record, self._hrefs, fields)
+        keep = {"uuid", "fq_name", "parent_type", "parent_uuid", *fields}
+        return {key: value for key, value in shown.items() if key in keep}
