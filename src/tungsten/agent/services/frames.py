@@ -1,101 +1,28 @@
-"""Frames between a workload and the agent: Ethernet, IPv4, UDP and ICMP echo, and the trap header.
+"""Frames between a workload and the agent: Ethernet, IPv4, UDP and ICMP echo, as octets.
 
-The datapath hands the agent frames it will not answer itself through a tap device (*pkt0*). Each
-is preceded by an Ethernet header and a 30-octet *trap header* (network order) that says where it
-came from and why; the agent sends frames back the same way, with a *command* in place of the
-reason. Layout and numbers are upstream's ``agent_hdr``, so that its tools can read a capture.
+Only what the agent's services need: whole, untagged IPv4 packets (RFC 791, 768, 792). The header
+in front of frames on pkt0 is :mod:`tungsten.datapath.trap`.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from enum import IntEnum
 from ipaddress import IPv4Address
 
 ETHERNET = struct.Struct("!6s6sH")
-TRAP = struct.Struct("!HHHIIIIIB3x")
 IPV4 = struct.Struct("!BBHHHBBH4s4s")
 UDP = struct.Struct("!HHHH")
 ETH_P_IP = 0x0800
 BROADCAST_MAC = b"\xff" * 6
 ROUTER_MAC = bytes.fromhex("00005e000100")
 """The MAC of every gateway and of the agent's services, upstream's VRRP MAC."""
-PKT0_PEER_MAC = bytes.fromhex("000000000001")
 PROTO_ICMP = 1
 PROTO_UDP = 17
 
 
 class FrameError(ValueError):
     """A frame that cannot be read; the text says what is wrong."""
-
-
-class Command(IntEnum):
-    """``cmd`` of the trap header: why a frame was trapped, or what to do with one."""
-
-    SWITCH = 0
-    ROUTE = 1
-    ARP = 2
-    L2_PROTOCOLS = 3
-    NEXTHOP = 4
-    RESOLVE = 5
-    FLOW_MISS = 6
-    L3_PROTOCOLS = 7
-    DIAG = 8
-    ECMP_RESOLVE = 9
-    SOURCE_MISMATCH = 10
-    HANDLE_DF = 11
-    ZERO_TTL = 12
-    ICMP_ERROR = 13
-    TOR_CONTROL_PKT = 14
-    FLOW_ACTION_HOLD = 15
-    ROUTER_ALERT = 16
-    MAC_LEARN = 17
-    MAC_MOVE = 18
-    MAC_IP_LEARNING = 19
-    BFD = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Trapped:
-    """A frame with its trap header: the vif and VRF it belongs to, and the reason."""
-
-    vif: int
-    vrf: int
-    command: Command
-    frame: bytes
-    param: int = 0
-    param1: int = 0
-
-
-def decode_trap(data: bytes) -> Trapped:
-    """Read what arrived on pkt0. Raises :class:`FrameError`."""
-    start = ETHERNET.size
-    if len(data) < start + TRAP.size + ETHERNET.size:
-        raise FrameError(f"{len(data)} octets on pkt0, accepted are 58 or more")
-    vif, vrf, command, param, param1, *_ = TRAP.unpack_from(data, start)
-    if command > max(Command):
-        raise FrameError(f"trap command {command}, accepted are 0 to {max(Command)}")
-    return Trapped(vif, vrf, Command(command), data[start + TRAP.size :], param, param1)
-
-
-def encode_trap(trapped: Trapped) -> bytes:
-    """What to write to pkt0 to have ``trapped`` carried out."""
-    return (
-        ETHERNET.pack(ROUTER_MAC, PKT0_PEER_MAC, ETH_P_IP)
-        + TRAP.pack(
-            trapped.vif,
-            trapped.vrf,
-            trapped.command,
-            trapped.param,
-            trapped.param1,
-            0,
-            0,
-            0,
-            0,
-        )
-        + trapped.frame
-    )
 
 
 @dataclass(frozen=True, slots=True)
