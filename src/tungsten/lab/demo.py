@@ -88,13 +88,13 @@ def ping(lab: Lab, reach: Reach, count: int = 3) -> tuple[bool, str]:
     return done.returncode == 0, lines[0] if lines else done.stderr.strip()
 
 
-def capture(lab: Lab, source: str, target: str) -> str:
+def capture(lab: Lab, source: str, target: str, port: int = MPLS_UDP_PORT) -> str:
     """One line of tcpdump that shows a ping from ``source`` on its host's fabric link."""
     host: Namespace = lab.namespace(lab.state.workloads[source].host)
     address = str(lab.spec.hosts[lab.state.workloads[source].host].interface.ip)
     watcher = host.popen(
         *("tcpdump", "-n", "-l", "-t", "-i", "eth0", "-c", "1"),
-        f"udp dst port {MPLS_UDP_PORT} and src host {address}",
+        f"udp dst port {port} and src host {address}",
         stderr=subprocess.PIPE,
     )
     assert watcher.stderr is not None
@@ -107,7 +107,7 @@ def capture(lab: Lab, source: str, target: str) -> str:
         out, _ = watcher.communicate(timeout=5)
     except subprocess.TimeoutExpired:
         watcher.kill()
-        raise LabError("no MPLS-over-UDP packet was seen on the fabric") from None
+        raise LabError(f"no packet to UDP port {port} was seen on the fabric") from None
     return out.strip().splitlines()[0]
 
 
