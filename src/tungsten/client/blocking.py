@@ -1,0 +1,102 @@
+"""The client for callers without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from tungsten.client.client import Client, Json, Name
+from tungsten.model import Resource
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Resource)
+
+
+class BlockingClient:
+    """What :class:`~tungsten.client.Client` does, each call waiting for its answer.
+
+    It runs an event loop of its own, so it cannot be used where one is running already.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
+        self._client = Client(url, timeout=timeout)
+        self._runner = asyncio.Runner()
+
+    def __enter__(self) -> BlockingClient:
+        """Nothing is sent before the first request."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and the event loop; the client is done."""
+        self._run(self._client.close())
+        self._runner.close()
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(call)
+
+    def create(self, resource: Resource) -> str:
+        """Create an object; returns its uuid."""
+        return self._run(self._client.create(resource))
+
+    def read(self, type_: str, which: str | Name) -> Resource:
+        """An object by uuid or name."""
+        return self._run(self._client.read(type_, which))
+
+    def get(self, cls: type[R], which: str | Name) -> R:
+        """An object of a class of the model."""
+        return self._run(self._client.get(cls, which))
+
+    def read_fields(self, type_: str, which: str | Name, *, computed: bool = False) -> Json:
+        """An object as the server shows it."""
+        return self._run(self._client.read_fields(type_, which, computed=computed))
+
+    def update(self, type_: str, which: str | Name, fields: Mapping[str, Any] | Resource) -> None:
+        """Change an object: only what ``fields`` has; None removes a property."""
+        self._run(self._client.update(type_, which, fields))
+
+    def delete(self, type_: str, which: str | Name) -> None:
+        """Delete an object."""
+        self._run(self._client.delete(type_, which))
+
+    def list(
+        self,
+        type_: str,
+        *,
+        parent: str | Name | None = None,
+        refers_to: Iterable[str] | None = None,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Resource]:
+        """The objects of a type; see :meth:`~tungsten.client.Client.list`."""
+        return self._run(
+            self._client.list(type_, parent=parent, refers_to=refers_to, filters=filters)
+        )
+
+    def id_of(self, type_: str, fq_name: Name) -> str:
+        """The uuid of the object of this type and name."""
+        return self._run(self._client.id_of(type_, fq_name))
+
+    def ref_update(
+        self,
+        type_: str,
+        uuid: str,
+        ref_type: str,
+        ref: str | Name,
+        *,
+        operation: Literal["ADD", "DELETE"] = "ADD",
+        attr: Any = None,
+    ) -> None:
+        """Add a reference to an object, or take it away."""
+        self._run(
+            self._client.ref_update(type_, uuid, ref_type, ref, operation=operation, attr=attr)
+        )

@@ -1,0 +1,336 @@
+"""The asynchronous client of the configuration API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import aiohttp
+import msgspec
+
+from tungsten.client.errors import ApiError, ClientError, UnexpectedAnswer, Unreachable
+from tungsten.model import Resource, ValidationError, decode, to_fields, type_of
+
+R = TypeVar("R", bound=Resource)
+
+Json = dict[str, Any]
+Name = Sequence[str]
+
+MAX_EVENT = 64 << 20
+"""Bytes of one event of a watch; the first one holds all objects of a type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One change that a watch reports.
+
+    ``event`` is ``init`` (an object that was there from the start), ``create``, ``update`` or
+    ``delete``. ``resource`` is None for a delete. ``revision`` is what a later watch may begin
+    ``after``.
+    """
+
+    event: Literal["init", "create", "update", "delete"]
+    type: str
+    uuid: str
+    resource: Resource | None
+    revision: int
+
+
+class Client:
+    """A connection to one API server.
+
+    ``url`` is its address, ``http://host:8082``. Use it as an asynchronous context manager, or
+    call :meth:`close`. Every method raises :class:`~tungsten.client.ApiError` when the server
+    refuses and :class:`~tungsten.client.Unreachable` when it does not answer in time.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
+        self._url = url.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Client:
+        """Nothing is sent before the first request."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; the client may be used again."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    # -- objects ----------------------------------------------------------------------------
+
+    async def create(self, resource: Resource) -> str:
+        """Create an object; returns its uuid. References need ``to`` or ``uuid``."""
+        kind = type_of(resource).name
+        answer = await self._json("POST", f"/{kind}s", {kind: to_fields(resource)})
+        return _text(_inner(answer, kind), "uuid")
+
+    async def read(
+        self, type_: str, which: str | Name, *, fields: Iterable[str] | None = None
+    ) -> Resource:
+        """An object by uuid or name: its properties and references."""
+        return _resource(type_, await self.read_fields(type_, which, fields=fields))
+
+    async def get(self, cls: type[R], which: str | Name) -> R:
+        """An object of a class of the model."""
+        resource = await self.read(_type_name(cls), which)
+        assert isinstance(resource, cls)
+        return resource
+
+    async def read_fields(
+        self,
+        type_: str,
+        which: str | Name,
+        *,
+        fields: Iterable[str] | None = None,
+        computed: bool = False,
+    ) -> Json:
+        """An object as the server shows it; with children and back-references if ``computed``."""
+        uuid = await self._uuid(type_, which)
+        query = {} if computed else {"exclude_children": "true", "exclude_back_refs": "true"}
+        if fields is not None:
+            query["fields"] = ",".join(fields)
+        return _inner(await self._json("GET", f"/{type_}/{uuid}", query=query), type_)
+
+    async def update(
+        self, type_: str, which: str | Name, fields: Mapping[str, Any] | Resource
+    ) -> None:
+        """Change an object: only what ``fields`` has; None removes a property."""
+        uuid = await self._uuid(type_, which)
+        said = to_fields(fields) if isinstance(fields, Resource) else msgspec.to_builtins(fields)
+        await self._request("PUT", f"/{type_}/{uuid}", {type_: said})
+
+    async def delete(self, type_: str, which: str | Name) -> None:
+        """Delete an object."""
+        uuid = await self._uuid(type_, which)
+        await self._request("DELETE", f"/{type_}/{uuid}")
+
+    async def list(
+        self,
+        type_: str,
+        *,
+        parent: str | Name | None = None,
+        refers_to: Iterable[str] | None = None,
+        uuids: Iterable[str] | None = None,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Resource]:
+        """The objects of a type: all, or those below a parent, that refer to any of some
+        objects, of some uuids, or that have certain values of properties.
+        """
+        query: Json = {"type": type_, "detail": True}
+        if parent is not None:
+            key = "parent_id" if isinstance(parent, str) else "parent_fq_name_str"
+            query[key] = parent if isinstance(parent, str) else ":".join(parent)
+        if refers_to is not None:
+            query["back_ref_id"] = ",".join(refers_to)
+        if uuids is not None:
+            query["obj_uuids"] = ",".join(uuids)
+        if filters:
+            query["filters"] = ",".join(
+                f"{key}=={msgspec.json.encode(value).decode()}" for key, value in filters.items()
+            )
+        answer = await self._json("POST", "/list-bulk-collection", query)
+        elements = answer.get(f"{type_}s")
+        if not isinstance(elements, list):
+            raise UnexpectedAnswer(f"no {type_}s in the answer to a list")
+        return [_resource(type_, _inner(element, type_)) for element in elements]
+
+    async def count(self, type_: str) -> int:
+        """How many objects of a type there are."""
+        answer = await self._json("GET", f"/{type_}s", query={"count": "true"})
+        return int(_inner(answer, f"{type_}s").get("count", 0))
+
+    # -- names and references ---------------------------------------------------------------
+
+    async def id_of(self, type_: str, fq_name: Name) -> str:
+        """The uuid of the object of this type and name."""
+        body = {"type": type_, "fq_name": [*fq_name]}
+        return _text(await self._json("POST", "/fqname-to-id", body), "uuid")
+
+    async def name_of(self, uuid: str) -> tuple[str, tuple[str, ...]]:
+        """The type and name of the object with this uuid."""
+        answer = await self._json("POST", "/id-to-fqname", {"uuid": uuid})
+        return _text(answer, "type"), tuple(answer.get("fq_name") or ())
+
+    async def ref_update(
+        self,
+        type_: str,
+        uuid: str,
+        ref_type: str,
+        ref: str | Name,
+        *,
+        operation: Literal["ADD", "DELETE"] = "ADD",
+        attr: Any = None,
+    ) -> None:
+        """Add a reference to an object, or take it away; ``ref`` is the target's uuid or name."""
+        body = {
+            "type": type_,
+            "uuid": uuid,
+            "ref-type": ref_type,
+            "ref-uuid": ref if isinstance(ref, str) else None,
+            "ref-fq-name": None if isinstance(ref, str) else [*ref],
+            "operation": operation,
+            "attr": msgspec.to_builtins(attr),
+        }
+        await self._json("POST", "/ref-update", body)
+
+    async def healthy(self) -> bool:
+        """Whether the server answers and is ready."""
+        try:
+            await self._request("GET", "/healthz")
+        except ClientError:
+            return False
+        return True
+
+    # -- changes ----------------------------------------------------------------------------
+
+    async def watch(self, *types: str, after: int | None = None) -> AsyncIterator[Watched]:
+        """The objects of some types and then every change of them, until the server ends it.
+
+        With ``after`` only the changes after that revision. Raises Unreachable when the
+        connection breaks; a new watch may begin after the last revision seen.
+        """
+        headers = {} if after is None else {"Last-Event-ID": str(after)}
+        query = {"resource_type": ",".join(types)}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout.total)
+        try:
+            async with self._open().get(
+                f"{self._url}/watch", params=query, headers=headers, timeout=timeout
+            ) as response:
+                await _refuse(response, "GET /watch")
+                async for name, revision, data in _events(response.content):
+                    if name == "stop":
+                        return
+                    for one in _changes(name, revision, data):
+                        yield one
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"watch of {self._url} broke: {error}") from error
+
+    # -- requests ---------------------------------------------------------------------------
+
+    async def _uuid(self, type_: str, which: str | Name) -> str:
+        return which if isinstance(which, str) else await self.id_of(type_, which)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=self._timeout, read_bufsize=1 << 20, headers={"User-Agent": "tungsten"}
+            )
+        return self._session
+
+    async def _request(
+        self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> bytes:
+        data = None if body is None else msgspec.json.encode(body)
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        what = f"{method} {path}"
+        try:
+            async with self._open().request(
+                method,
+                self._url + path,
+                data=data,
+                params=query,
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                await _refuse(response, what)
+                return await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"{what} at {self._url}: {reason}") from error
+
+    async def _json(
+        self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> Json:
+        data = await self._request(method, path, body, query)
+        try:
+            value = msgspec.json.decode(data)
+        except msgspec.DecodeError as error:
+            raise UnexpectedAnswer(f"{method} {path}: not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise UnexpectedAnswer(f"{method} {path}: not a JSON object")
+        return value
+
+
+async def _refuse(response: aiohttp.ClientResponse, what: str) -> None:
+    """Raise ApiError unless the answer is a success."""
+    if not 200 <= response.status < 300:
+        text = (await response.read()).decode("utf-8", "replace")
+        raise ApiError(response.status, text, what)
+
+
+async def _events(content: aiohttp.StreamReader) -> AsyncIterator[tuple[str, int, bytes]]:
+    """Server-sent events as (name, id, data)."""
+    buffer = bytearray()
+    async for chunk in content.iter_any():
+        buffer += chunk
+        if len(buffer) > MAX_EVENT:
+            raise UnexpectedAnswer(f"an event of a watch is larger than {MAX_EVENT} bytes")
+        while (end := buffer.find(b"\n\n")) >= 0:
+            fields = dict(
+                line.split(b": ", 1) for line in bytes(buffer[:end]).split(b"\n") if b": " in line
+            )
+            del buffer[: end + 2]
+            if b"event" in fields:
+                number = int(fields.get(b"id", b"0"))
+                yield fields[b"event"].decode(), number, fields.get(b"data", b"{}")
+
+
+def _changes(name: str, revision: int, data: bytes) -> list[Watched]:
+    """What one event reports."""
+    try:
+        (key, value), *_ = msgspec.json.decode(data, type=dict[str, Any]).items()
+    except (msgspec.DecodeError, ValueError) as error:
+        raise UnexpectedAnswer(f"an event of a watch cannot be read: {error}") from error
+    match name:
+        case "init":
+            kind = key[:-1]
+            shown = [_inner(element, kind) for element in value]
+            return [
+                Watched("init", kind, _text(one, "uuid"), _resource(kind, one), revision)
+                for one in shown
+            ]
+        case "create" | "update":
+            return [Watched(name, key, _text(value, "uuid"), _resource(key, value), revision)]
+        case "delete":
+            return [Watched("delete", key, _text(value, "uuid"), None, revision)]
+        case _:
+            return []
+
+
+def _type_name(cls: type[Resource]) -> str:
+    return type_of(cls()).name
+
+
+def _inner(answer: Mapping[str, Any], key: str) -> Json:
+    inner = answer.get(key)
+    if not isinstance(inner, dict):
+        raise UnexpectedAnswer(f"no {key} in the answer")
+    return inner
+
+
+def _text(answer: Mapping[str, Any], key: str) -> str:
+    value = answer.get(key)
+    if not isinstance(value, str):
+        raise UnexpectedAnswer(f"no {key} in the answer")
+    return value
+
+
+def _resource(type_: str, fields: Json) -> Resource:
+    try:
+        return decode(type_, fields, strict=False)
+    except ValidationError as error:
+        raise UnexpectedAnswer(f"the server's {type_} cannot be read: {error}") from error
