@@ -273,6 +273,7 @@ class Engine:
         memo = self._memos.get((query_, args))
         if memo is not None:
             memo.root = False
+            memo.reported = None
             self._stale_roots.pop(memo, None)
             self._loose[memo] = None
 
