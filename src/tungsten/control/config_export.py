@@ -1,0 +1,308 @@
+"""Configuration for agents: who needs which part of the graph, and telling them what changed.
+
+Each agent that subscribed with its virtual-router is a :class:`ConfigClient`. Its *closure* is
+the set of vertices that the walk of :mod:`tungsten.control.config_traversal` reaches from
+there, through the machines it subscribed to as well; a link concerns it when both ends are in
+the closure. What it has been sent is remembered, so the messages are the difference between
+what it should have and what it has: level-triggered, however many commits lie between.
+
+A change of the graph touches the clients in whose closure it lies (an index from vertex to
+clients tells). An added link extends a closure from its end; a removed one has the closure
+walked again.
+
+Order within an update: nodes before links that name them, links to be removed before their
+nodes, and what is new before what goes. A node that was replaced by another resource of the
+same name goes first. An object is re-sent whole when it changes. After the first complete
+update the client gets an end-of-config.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import structlog
+
+from tungsten.xmpp.stanzas import (
+    ConfigLink,
+    ConfigMessage,
+    ConfigNode,
+    ConfigOperation,
+    EndOfConfig,
+)
+from tungsten.xmpp.transport import Connection
+
+from .config_graph import ConfigGraph, GraphDelta, Link, Node, Vertex
+from .config_traversal import FOLLOWED
+
+OBJECTS_PER_MESSAGE = 16
+MACHINE_LINK = "virtual-router-virtual-machine"
+_log = structlog.get_logger("tungsten.control")
+
+
+class ConfigClient:
+    """One agent's view of the configuration."""
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self.name = name
+        self.start: Vertex = ("virtual-router", name)
+        self.connection = connection
+        self.machines: set[str] = set()
+        self.closure: set[Vertex] = set()
+        self.nodes_sent: dict[Vertex, Node] = {}
+        self.links_sent: set[Link] = set()
+        self.is_complete = False
+        self.messages = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes messages now."""
+        return self.connection.established and self.connection.writable
+
+
+class ConfigExporter:
+    """All clients of the graph.
+
+    ``on_work`` is called when there is something to flush.
+    """
+
+    def __init__(self, graph: ConfigGraph) -> None:
+        self.clients: list[ConfigClient] = []
+        self.on_work: Callable[[], None] | None = None
+        self._graph = graph
+        self._interested: dict[Vertex, set[ConfigClient]] = {}
+        self._awaited: dict[str, set[ConfigClient]] = {}
+        self._dirty: dict[ConfigClient, None] = {}
+
+    def add(self, name: str, connection: Connection) -> ConfigClient:
+        """Start to serve an agent; ``name`` is the fq_name of its virtual-router."""
+        client = ConfigClient(name, connection)
+        self.clients.append(client)
+        self._walk(client)
+        self._touch(client)
+        return client
+
+    def remove(self, client: ConfigClient) -> None:
+        """Stop to serve an agent."""
+        self.clients.remove(client)
+        self._dirty.pop(client, None)
+        for vertex in client.closure | {client.start}:
+            self._uninterest(client, vertex)
+        for machine in client.machines:
+            self._unawait(client, machine)
+
+    def subscribe_machine(self, client: ConfigClient, machine: str) -> None:
+        """Include a virtual machine (by name or uuid), now or once it exists."""
+        client.machines.add(machine)
+        self._awaited.setdefault(machine, set()).add(client)
+        self._walk(client)
+        self._touch(client)
+
+    def unsubscribe_machine(self, client: ConfigClient, machine: str) -> None:
+        """Take a machine out again."""
+        client.machines.discard(machine)
+        self._unawait(client, machine)
+        self._walk(client)
+        self._touch(client)
+
+    def graph_changed(self, delta: GraphDelta) -> None:
+        """The graph has changed: touch the clients that it concerns."""
+        walk: set[ConfigClient] = set()
+        for vertex in delta.nodes:
+            for client in self._interested.get(vertex, ()):
+                self._touch(client)
+                if vertex == client.start:
+                    walk.add(client)
+            if vertex[0] == "virtual-machine":
+                walk |= self._awaiting(vertex)
+        for link in delta.links_removed:
+            walk |= self._ends(link)
+        for client in walk:
+            self._walk(client)
+            self._touch(client)
+        for link in delta.links_added:
+            for client in self._ends(link):
+                self._touch(client)
+                if client not in walk:
+                    self._extend(client, link)
+
+    def wake(self) -> None:
+        """Some client may be ready again."""
+        if self._dirty and self.on_work is not None:
+            self.on_work()
+
+    def flush(self, limit: int = 64) -> bool:
+        """Send differences to up to ``limit`` clients that are ready; whether more could be."""
+        ready = [client for client in self._dirty if client.is_ready]
+        for client in ready[:limit]:
+            del self._dirty[client]
+            self._update(client)
+        return len(ready) > limit
+
+    # --- closures
+
+    def _awaiting(self, vertex: Vertex) -> set[ConfigClient]:
+        node = self._graph.nodes.get(vertex)
+        clients = set(self._awaited.get(vertex[1], ()))
+        if node is not None:
+            clients |= self._awaited.get(node.uuid, set())
+        return clients
+
+    def _ends(self, link: Link) -> set[ConfigClient]:
+        left, right, _ = link
+        return self._interested.get(left, set()) | self._interested.get(right, set())
+
+    def _machines(self, client: ConfigClient) -> Iterator[Vertex]:
+        """Vertices of the subscribed machines that exist."""
+        for machine in client.machines:
+            vertex = ("virtual-machine", machine)
+            if vertex in self._graph.nodes:
+                yield vertex
+                continue
+            other = self._graph.vertex_of(machine)
+            if other is not None and other[0] == "virtual-machine":
+                yield other
+
+    def _walk(self, client: ConfigClient) -> None:
+        """Find the closure from the start."""
+        closure: set[Vertex] = set()
+        if client.start in self._graph.nodes:
+            closure.add(client.start)
+            pending = [client.start]
+            for machine in self._machines(client):
+                if machine not in closure:
+                    closure.add(machine)
+                    pending.append(machine)
+            self._reach(closure, pending)
+        for vertex in client.closure - closure:
+            if vertex != client.start:
+                self._uninterest(client, vertex)
+        for vertex in closure - client.closure:
+            self._interested.setdefault(vertex, set()).add(client)
+        self._interested.setdefault(client.start, set()).add(client)
+        client.closure = closure
+
+    def _extend(self, client: ConfigClient, link: Link) -> None:
+        """Let the closure grow over a new link."""
+        left, right, metadata = link
+        reached: set[Vertex] = set()
+        for end, other in ((left, right), (right, left)):
+            if (
+                end in client.closure
+                and other not in client.closure
+                and metadata in FOLLOWED[end[0]]
+                and other[0] in FOLLOWED
+            ):
+                client.closure.add(other)
+                reached.add(other)
+        if reached:
+            grown = set(client.closure)
+            self._reach(grown, list(reached))
+            for vertex in (grown - client.closure) | reached:
+                self._interested.setdefault(vertex, set()).add(client)
+            client.closure = grown
+
+    def _reach(self, closure: set[Vertex], pending: list[Vertex]) -> None:
+        graph = self._graph
+        while pending:
+            vertex = pending.pop()
+            followed = FOLLOWED[vertex[0]]
+            for metadata, other in graph.neighbors(vertex):
+                if metadata in followed and other not in closure and other[0] in FOLLOWED:
+                    closure.add(other)
+                    pending.append(other)
+
+    def _uninterest(self, client: ConfigClient, vertex: Vertex) -> None:
+        clients = self._interested.get(vertex)
+        if clients is not None:
+            clients.discard(client)
+            if not clients:
+                del self._interested[vertex]
+
+    def _unawait(self, client: ConfigClient, machine: str) -> None:
+        clients = self._awaited.get(machine)
+        if clients is not None:
+            clients.discard(client)
+            if not clients:
+                del self._awaited[machine]
+
+    def _touch(self, client: ConfigClient) -> None:
+        if not self._dirty and self.on_work is not None:
+            self.on_work()
+        self._dirty[client] = None
+
+    # --- telling
+
+    def _links(self, client: ConfigClient) -> set[Link]:
+        """Links between vertices of the closure, and to the subscribed machines."""
+        closure = client.closure
+        links = {
+            link
+            for vertex in closure
+            for (_, other), link in self._graph.neighbors(vertex).items()
+            if other in closure
+        }
+        if client.start in closure:
+            links.update(
+                (client.start, machine, MACHINE_LINK) for machine in self._machines(client)
+            )
+        return links
+
+    def _update(self, client: ConfigClient) -> None:
+        wanted = {vertex: self._graph.nodes[vertex] for vertex in client.closure}
+        links = self._links(client)
+        operations = list(self._difference(client, wanted, links))
+        for message in _messages(operations):
+            client.connection.send(message)
+            client.messages += 1
+        client.nodes_sent = wanted
+        client.links_sent = links
+        if not client.is_complete:
+            client.is_complete = True
+            client.connection.send(EndOfConfig())
+
+    def _difference(
+        self, client: ConfigClient, wanted: dict[Vertex, Node], links: set[Link]
+    ) -> Iterator[ConfigOperation]:
+        sent = client.nodes_sent
+        replaced = {
+            vertex
+            for vertex, node in wanted.items()
+            if vertex in sent and sent[vertex].uuid != node.uuid
+        }
+        cut = {link for link in client.links_sent if link[0] in replaced or link[1] in replaced}
+        for link in sorted(cut):
+            yield _link_operation(link, delete=True)
+        for vertex in sorted(replaced):
+            yield ConfigOperation(ConfigNode(*vertex), delete=True)
+        for vertex in sorted(wanted):
+            node, known = wanted[vertex], sent.get(vertex)
+            if known is node:
+                continue
+            if known is None or vertex in replaced or known.body != node.body:
+                yield ConfigOperation(ConfigNode(*vertex, node.body))
+        held = client.links_sent - cut
+        for link in sorted(links - held):
+            yield _link_operation(link)
+        for link in sorted(held - links):
+            yield _link_operation(link, delete=True)
+        for vertex in sorted(sent.keys() - wanted.keys()):
+            yield ConfigOperation(ConfigNode(*vertex), delete=True)
+
+
+def _link_operation(link: Link, *, delete: bool = False) -> ConfigOperation:
+    return ConfigOperation(ConfigLink(*link), delete)
+
+
+def _messages(operations: Iterable[ConfigOperation]) -> Iterator[ConfigMessage]:
+    """Cut into messages; a link counts as two objects."""
+    batch: list[ConfigOperation] = []
+    size = 0
+    for operation in operations:
+        cost = 2 if isinstance(operation.object, ConfigLink) else 1
+        if batch and size + cost > OBJECTS_PER_MESSAGE:
+            yield ConfigMessage(tuple(batch))
+            batch, size = [], 0
+        batch.append(operation)
+        size += cost
+    if batch:
+        yield ConfigMessage(tuple(batch))

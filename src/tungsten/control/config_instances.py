@@ -1,0 +1,127 @@
+"""From configuration objects to what control works with: instances, global settings, identity.
+
+Pure functions over the configuration graph. A ``routing-instance`` becomes an
+:class:`~tungsten.control.instances.InstanceConfig`: its ``route_target_refs`` say what it
+imports and exports (both, unless the link says one), a ``connection`` to another instance makes
+each import what the other exports, and its parent is the virtual network whose routes it holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from tungsten.bgp import communities
+from tungsten.model import BgpRouter, GlobalSystemConfig, RoutingInstance, VirtualNetwork
+
+from .config_graph import ConfigGraph
+from .instances import InstanceConfig
+from .settings import ControlSettings
+from .tables import MASTER
+
+DEFAULT_ASN = 64512
+_log = structlog.get_logger("tungsten.control")
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalConfig:
+    """What ``global-system-config`` says to control. Times in seconds."""
+
+    asn: int
+    xmpp_hold_time: float
+    graceful_restart: bool
+    restart_time: float
+    end_of_rib_time: float
+
+
+def global_config(graph: ConfigGraph, settings: ControlSettings) -> GlobalConfig:
+    """The global configuration; where it says nothing, the settings."""
+    found: GlobalSystemConfig | None = None
+    for resource in graph.resources("global-system-config").values():
+        assert isinstance(resource, GlobalSystemConfig)
+        found = resource
+    asn = (found.autonomous_system if found else None) or DEFAULT_ASN
+    hold_time = settings.xmpp_hold_time
+    restart_time, end_of_rib_time = settings.restart_time, settings.end_of_rib_time
+    if found is not None:
+        fast = found.fast_convergence_parameters
+        if fast is not None and fast.enable and fast.xmpp_hold_time:
+            hold_time = float(fast.xmpp_hold_time)
+        restart = found.graceful_restart_parameters
+        if restart is not None and restart.enable:
+            if restart.restart_time is not None:
+                restart_time = float(restart.restart_time)
+            if restart.end_of_rib_timeout is not None:
+                end_of_rib_time = float(restart.end_of_rib_timeout)
+    return GlobalConfig(asn, hold_time, settings.graceful_restart, restart_time, end_of_rib_time)
+
+
+def own_router(graph: ConfigGraph, name: str) -> BgpRouter | None:
+    """This node's ``bgp-router`` object."""
+    wanted = [*MASTER.split(":"), name]
+    for resource in graph.resources("bgp-router").values():
+        if resource.fq_name == wanted and isinstance(resource, BgpRouter):
+            return resource
+    return None
+
+
+def instance_configs(graph: ConfigGraph) -> list[InstanceConfig]:
+    """All routing instances that are configured, in order of name."""
+    own: dict[str, tuple[RoutingInstance, set[bytes], set[bytes]]] = {}
+    for uuid, resource in graph.resources("routing-instance").items():
+        assert isinstance(resource, RoutingInstance)
+        imports, exports = _targets(resource)
+        own[uuid] = (resource, imports, exports)
+    connected: dict[str, set[str]] = {}
+    for uuid, (resource, _, _) in own.items():
+        for ref in resource.routing_instance_refs:
+            if ref.uuid in own:
+                connected.setdefault(uuid, set()).add(ref.uuid)
+                connected.setdefault(ref.uuid, set()).add(uuid)
+    configs = []
+    for uuid, (resource, imports, exports) in own.items():
+        others = [own[other][2] for other in connected.get(uuid, ())]
+        network, index = _network(graph, resource)
+        configs.append(
+            InstanceConfig(
+                ":".join(resource.fq_name),
+                frozenset(imports.union(*others)),
+                frozenset(exports),
+                network,
+                index,
+            )
+        )
+    return sorted(configs, key=lambda config: config.name)
+
+
+def _targets(resource: RoutingInstance) -> tuple[set[bytes], set[bytes]]:
+    imports: set[bytes] = set()
+    exports: set[bytes] = set()
+    for ref in resource.route_target_refs:
+        text = ":".join(ref.to)
+        try:
+            target = communities.parse_extended(text)
+        except ValueError as error:
+            _log.error(
+                "route_target_unusable", instance=":".join(resource.fq_name), text=str(error)
+            )
+            continue
+        which = ref.attr.import_export if ref.attr is not None else None
+        if which != "export":
+            imports.add(target)
+        if which != "import":
+            exports.add(target)
+    return imports, exports
+
+
+def _network(graph: ConfigGraph, resource: RoutingInstance) -> tuple[str, int]:
+    if resource.parent_uuid is None:
+        return "", 0
+    parent = graph.resource(resource.parent_uuid)
+    if not isinstance(parent, VirtualNetwork):
+        return "", 0
+    index = parent.virtual_network_network_id
+    if index is None and parent.virtual_network_properties is not None:
+        index = parent.virtual_network_properties.network_id
+    return ":".join(parent.fq_name), index or 0

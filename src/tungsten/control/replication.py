@@ -1,0 +1,242 @@
+"""Import and export between instances: copying routes by their route targets.
+
+A route's primary paths decide its copies, together with the configuration of instances, and
+nothing else decides: :meth:`Replication.replicate` computes the copies that should exist from
+scratch, compares with the copies that the route has (``Route.replicas``), and adds, replaces
+and removes the difference. So a copy is always traceable to one primary path, goes exactly when
+it goes, and never depends on when anything was said.
+
+* A primary path in a VRF is copied when it is feasible and equal-cost with the best. Its
+  communities gain the instance's export targets and, if it has none, the origin network of the
+  instance.
+* From a VRF it goes to the VPN table, with its distinguisher, and to each other VRF that
+  imports one of its targets. From the VPN table it goes to importing VRFs, without it.
+* Copies are never copied on.
+
+EVPN differs: MAC and inclusive multicast routes enter only VRFs of their origin network, prefix
+routes (type 5) any importer, broadcast MACs and segments nowhere. A route from outside that
+names no origin network belongs to the network that exports its target, if just one does; when
+several do, to whichever importing network exports it.
+
+The index from target to routes makes a change of an instance find the routes it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tungsten.bgp import communities
+from tungsten.bgp.attributes import PathAttributes
+from tungsten.bgp.families import EVPN, INET, INET6, INET6_VPN, INET_VPN, Family
+
+from .paths import ATTRIBUTES, NO_RD, Path, PathIdentity
+from .tables import Rib, Route, Table
+
+if TYPE_CHECKING:
+    from .instances import Instance, Instances
+
+Copies = dict[tuple[Table, bytes, PathIdentity], Path]
+_BROADCAST = b"\xff" * 6
+_VRF_OF_VPN: dict[Family, Family] = {INET_VPN: INET, INET6_VPN: INET6, EVPN: EVPN}
+
+
+class Replication:
+    """The copies of all routes of a RIB."""
+
+    def __init__(self, rib: Rib, instances: Instances) -> None:
+        self.asn = 64512
+        self._rib = rib
+        self._instances = instances
+        self._by_target: dict[bytes, set[Route]] = {}
+
+    def replicate(self, route: Route) -> None:
+        """Bring the copies of a route up to date."""
+        targets: set[bytes] = set()
+        wanted = self._wanted(route, targets)
+        held = route.replicas
+        if not wanted and not held and not targets and not route.targets:
+            return
+        for where in [where for where in held if where not in wanted]:
+            table, key, identity = where
+            table.remove(key, identity)
+            del held[where]
+        for where, path in wanted.items():
+            known = held.get(where)
+            if known is None or not known.same_as(path):
+                where[0].add(where[1], path)
+                held[where] = path
+        self._reindex(route, frozenset(targets))
+
+    def reconsider_target(self, target: bytes) -> None:
+        """Someone's use of a route target changed."""
+        for route in self._by_target.get(target, ()):
+            self._rib.mark(route)
+
+    def reconsider_table(self, table: Table) -> None:
+        """The configuration of a table's instance changed."""
+        for route in table.routes():
+            self._rib.mark(route)
+
+    def reconsider_all(self) -> None:
+        """Something that all routes depend on changed."""
+        for table in list(self._rib.tables.values()):
+            self.reconsider_table(table)
+
+    def set_asn(self, asn: int) -> None:
+        """The AS number of this node changed."""
+        if asn != self.asn:
+            self.asn = asn
+            self.reconsider_all()
+
+    def _reindex(self, route: Route, targets: frozenset[bytes]) -> None:
+        if targets == route.targets:
+            return
+        for target in route.targets - targets:
+            routes = self._by_target[target]
+            routes.discard(route)
+            if not routes:
+                del self._by_target[target]
+        for target in targets - route.targets:
+            self._by_target.setdefault(target, set()).add(route)
+        route.targets = targets
+
+    def _wanted(self, route: Route, targets: set[bytes]) -> Copies:
+        """The copies a route should have; ``targets`` gains what its paths carry."""
+        copies: Copies = {}
+        if not route.paths or not route.paths[0].is_feasible:
+            return copies
+        table = route.table
+        if table.is_vpn:
+            for path in self._sources(route):
+                self._from_vpn(route, path, copies, targets)
+            return copies
+        instance = self._instances.of_table(table)
+        if instance is not None and not instance.is_master:
+            for path in self._sources(route):
+                self._from_vrf(route, path, instance, copies, targets)
+        return copies
+
+    def _sources(self, route: Route) -> list[Path]:
+        if len(route.paths) == 1:
+            only = route.paths[0]
+            return [only] if only.is_primary else []
+        return [path for path in route.equal_cost if path.is_primary]
+
+    def _from_vrf(
+        self,
+        route: Route,
+        path: Path,
+        instance: Instance,
+        copies: Copies,
+        targets: set[bytes],
+    ) -> None:
+        table, config = route.table, instance.config
+        if table.family == EVPN and not _may_leave(route.key):
+            return
+        held = path.attributes.extended_communities
+        carried = list(held)
+        carried += sorted(config.exports.difference(held))
+        origin = communities.origin_vn_of(carried)
+        if origin is None and config.network_index:
+            carried.append(self.origin_vn(config.network_index))
+        attributes = _with_communities(path.attributes, tuple(carried))
+        mine = communities.route_targets_of(carried)
+        targets.update(mine)
+        if not mine:
+            return
+        network = origin[1] if origin else config.network_index
+        origin_key = (table.name, route.key)
+        copy = replace(path, attributes=attributes, origin=origin_key)
+        if path.rd != NO_RD:
+            vpn_key = _with_rd(table.family, route.key, path.rd)
+            copies[self._rib.vpn_table(table.family), vpn_key, copy.identity] = copy
+        for other in self._importers(mine):
+            if other is not instance and self._admits(other, table.family, route.key, network):
+                copies[other.tables[table.family], route.key, copy.identity] = copy
+
+    def _from_vpn(self, route: Route, path: Path, copies: Copies, targets: set[bytes]) -> None:
+        carried = path.attributes.extended_communities
+        mine = communities.route_targets_of(carried)
+        targets.update(mine)
+        if not mine:
+            return
+        family = _VRF_OF_VPN[route.table.family]
+        if family == EVPN and not _may_leave(route.key):
+            return
+        rd, key = _without_rd(family, route.key)
+        network = self._origin_of(carried, mine)
+        for other in self._importers(mine):
+            its = network
+            if not its and any(target in other.config.exports for target in mine):
+                its = other.config.network_index
+            if not self._admits(other, family, key, its):
+                continue
+            attributes = path.attributes
+            if its and communities.origin_vn_of(carried) is None:
+                attributes = _with_communities(attributes, (*carried, self.origin_vn(its)))
+            copy = replace(path, attributes=attributes, rd=rd, origin=(route.table.name, route.key))
+            copies[other.tables[family], key, copy.identity] = copy
+
+    def _origin_of(self, carried: tuple[bytes, ...], mine: tuple[bytes, ...]) -> int:
+        """Network index of a VPN route; 0 when it cannot be told."""
+        origin = communities.origin_vn_of(carried)
+        if origin is not None:
+            return origin[1]
+        networks = {
+            instance.config.network_index
+            for target in mine
+            for instance in self._instances.exporters(target)
+        }
+        return networks.pop() if len(networks) == 1 else 0
+
+    def _importers(self, targets: Iterable[bytes]) -> set[Instance]:
+        found: set[Instance] = set()
+        for target in targets:
+            found |= self._instances.importers(target)
+        return found
+
+    def _admits(self, instance: Instance, family: Family, key: bytes, network: int) -> bool:
+        if family not in instance.tables:
+            return False
+        if family != EVPN or key[0] == 5:
+            return True
+        return bool(network) and instance.config.network_index == network
+
+    def origin_vn(self, index: int) -> bytes:
+        """The origin-VN community of one of our networks."""
+        if self.asn <= 0xFFFF:
+            return communities.origin_vn(self.asn, index)
+        return communities.origin_vn(self.asn, index & 0xFFFF)
+
+
+def _may_leave(key: bytes) -> bool:
+    """Whether an EVPN route may be copied at all."""
+    if key[0] == 2:
+        return key[13:19] != _BROADCAST
+    return key[0] in (3, 5)
+
+
+def _with_rd(family: Family, key: bytes, rd: bytes) -> bytes:
+    if family == EVPN:
+        return key[:1] + rd + key[9:]
+    return rd + key
+
+
+def _without_rd(family: Family, key: bytes) -> tuple[bytes, bytes]:
+    """Distinguisher and VRF key. Inclusive multicast keeps its own: members must not merge."""
+    if family != EVPN:
+        return key[:8], key[8:]
+    rd = key[1:9]
+    if key[0] == 3:
+        return rd, key
+    return rd, key[:1] + NO_RD + key[9:]
+
+
+def _with_communities(attributes: PathAttributes, carried: tuple[bytes, ...]) -> PathAttributes:
+    if carried == attributes.extended_communities:
+        return attributes
+    return ATTRIBUTES.intern(msgspec.structs.replace(attributes, extended_communities=carried))

@@ -1,0 +1,630 @@
+"""Agents: their sessions, subscriptions, published routes, and what they are owed.
+
+An :class:`Agent` is a host by name; it outlives its sessions. What it has said is kept here as
+it said it (``Subscription.published``) and put into the tables of the instance while the
+instance exists. So the order in which configuration and agents speak does not matter: a
+subscription to an instance that is not there (yet, or any more) is *pending*, and takes effect
+when the instance comes.
+
+When a session is lost and graceful restart is on, subscriptions and routes stay, stale. The
+next session of the same agent says again what holds; after its end-of-RIB, or when that does
+not come in time, what it did not say again is withdrawn. Without a next session within the
+restart time all is withdrawn. Each session has a number; what was said in an earlier one is
+stale.
+
+A route that cannot be taken (no label, several next hops, too many routes...) is refused alone
+and counted. What breaks the conversation closes the session, with the reason: publishing into
+an instance that was not subscribed, subscribing twice, unsubscribing what was not subscribed,
+stanzas that do not parse. Other sessions never notice.
+
+One name has one session. A second connection under the name replaces the first when it comes
+from the same address (the host restarted, and its old connection is dead without knowing), and
+is refused while the first lives when it comes from another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import structlog
+
+from tungsten.bgp.attributes import PathAttributes
+from tungsten.bgp.families import EVPN, INET, INET6, Family
+from tungsten.bgp.nlri import RouteTarget
+from tungsten.xmpp import stanzas
+from tungsten.xmpp.errors import ProtocolError
+from tungsten.xmpp.stanzas import (
+    ConfigSubscribe,
+    ConfigUnsubscribe,
+    EndOfRib,
+    EnetItem,
+    Item,
+    Publish,
+    Stanza,
+    Subscribe,
+    Unsubscribe,
+    Withdraw,
+)
+from tungsten.xmpp.stream import CONTROL_JID
+from tungsten.xmpp.transport import Connection
+
+from .config_export import ConfigClient, ConfigExporter
+from .instances import Instance, Instances
+from .paths import ATTRIBUTES, Path, Protocol, Source
+from .ribout import RibOut
+from .settings import ControlSettings
+from .tables import Rib, Route
+from .xmpp_routes import (
+    Refused,
+    Reporter,
+    family_of,
+    is_broadcast,
+    read_item,
+    show_flood,
+    show_route,
+)
+
+_log = structlog.get_logger("tungsten.control")
+_XMPP_FAMILY = {INET: stanzas.INET, INET6: stanzas.INET6, EVPN: stanzas.EVPN}
+_LOGGED_REFUSALS = 20
+
+
+@dataclass(slots=True)
+class Published:
+    """A route as its agent said it, and where it stands in the instance's tables."""
+
+    item: Item
+    session: int
+    keys: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True)
+class Subscription:
+    """An agent's membership of an instance."""
+
+    instance: str
+    instance_id: int
+    no_ribout: bool
+    session: int
+    published: dict[tuple[Family, str], Published] = field(default_factory=dict)
+
+
+class Agent:
+    """A host that speaks XMPP with us, now or until recently."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.source = Source(name, Protocol.XMPP)
+        self.address = ""
+        self.connection: Connection | None = None
+        self.session = 0
+        self.subscriptions: dict[str, Subscription] = {}
+        self.targets: set[bytes] = set()
+        self.refused: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+        self.flaps = 0
+        self.last_error = ""
+        self.established_at = 0.0
+        self.active_at = 0.0
+        self.end_of_rib_sent = False
+        self.timer: asyncio.TimerHandle | None = None
+        self.config: ConfigClient | None = None
+
+    @property
+    def is_established(self) -> bool:
+        """Whether its session is up."""
+        return self.connection is not None and self.connection.established
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes messages now (:class:`~tungsten.control.ribout.Member`)."""
+        return self.is_established and self.connection is not None and self.connection.writable
+
+    @property
+    def route_count(self) -> int:
+        """Routes it has published, stale ones included."""
+        return sum(len(s.published) for s in self.subscriptions.values())
+
+    @property
+    def has_stale(self) -> bool:
+        """Whether something of an earlier session is left."""
+        return any(
+            s.session != self.session
+            or any(p.session != self.session for p in s.published.values())
+            for s in self.subscriptions.values()
+        )
+
+    def deliver(self, message: bytes) -> None:
+        """Send a route message (:class:`~tungsten.control.ribout.Member`)."""
+        if self.connection is not None and self.connection.established:
+            self.connection.send_encoded(message)
+            self.sent["messages"] += 1
+            self.active_at = asyncio.get_running_loop().time()
+
+    def cancel_timer(self) -> None:
+        """Stop whatever timer of the restart procedure runs."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class XmppPeers:
+    """All agents; the handler of the XMPP server's connections."""
+
+    def __init__(
+        self,
+        settings: ControlSettings,
+        rib: Rib,
+        instances: Instances,
+        config: ConfigExporter,
+    ) -> None:
+        self.settings = settings
+        self.graceful_restart = settings.graceful_restart
+        self.restart_time = settings.restart_time
+        self.end_of_rib_time = settings.end_of_rib_time
+        self.router_id = bytes(4)
+        self.agents: dict[str, Agent] = {}
+        self.refused: Counter[str] = Counter()
+        self._rib = rib
+        self._instances = instances
+        self._config = config
+        self._by_connection: dict[Connection, Agent] = {}
+        self._by_source: dict[Source, Agent] = {}
+        self._ribouts: dict[tuple[str, Family], RibOut] = {}
+        self._work: dict[RibOut, None] = {}
+        self.on_work: Callable[[], None] | None = None
+        self._started_at = asyncio.get_running_loop().time()
+        instances.on_created.append(self._instance_created)
+        instances.on_changed.append(self._instance_changed)
+        instances.on_deleted.append(self._instance_deleted)
+
+    # --- the server's handler
+
+    def established(self, connection: Connection) -> None:
+        """An agent opened a session."""
+        name = connection.peer
+        agent = self.agents.get(name)
+        if name.endswith("/dns"):
+            self._refuse(connection, "dns", "this is the routing and configuration server")
+            return
+        if agent is not None and agent.connection is not None:
+            if agent.address != connection.address:
+                text = f"{name} has a session from {agent.address}"
+                self._refuse(connection, "conflict", text)
+                return
+            agent.connection.close("conflict", f"replaced by a newer session of {name}")
+            agent = self.agents.get(name)
+        if agent is None:
+            agent = self.agents[name] = Agent(name)
+            self._by_source[agent.source] = agent
+        self._by_connection[connection] = agent
+        now = asyncio.get_running_loop().time()
+        agent.connection = connection
+        agent.address = connection.address
+        agent.session += 1
+        agent.established_at = agent.active_at = now
+        agent.end_of_rib_sent = False
+        agent.source.address = agent.source.router_id = _packed(connection.address)
+        agent.cancel_timer()
+        if agent.subscriptions:
+            loop = asyncio.get_running_loop()
+            agent.timer = loop.call_later(self.end_of_rib_time, self._sweep, agent)
+        _log.info("agent_up", agent=name, address=agent.address, session=agent.session)
+
+    def received(self, connection: Connection, stanza: Stanza) -> None:
+        """An agent said something. Raises :class:`ProtocolError` to close its session."""
+        agent = self._by_connection.get(connection)
+        if agent is None:
+            return
+        agent.received[type(stanza).__name__] += 1
+        match stanza:
+            case Publish(instance, item):
+                self._publish(agent, instance, item)
+            case Withdraw(instance, item):
+                self._withdraw(agent, instance, item)
+            case Subscribe():
+                self._subscribe(agent, stanza)
+            case Unsubscribe(instance):
+                self._unsubscribe(agent, instance)
+            case EndOfRib():
+                self._sweep(agent)
+            case ConfigSubscribe(kind, name):
+                self._config_subscribe(agent, kind, name)
+            case ConfigUnsubscribe(kind, name):
+                if agent.config is not None and kind == "virtual-machine":
+                    self._config.unsubscribe_machine(agent.config, name)
+            case _:
+                agent.refused["unknown-stanza"] += 1
+                return
+        agent.active_at = asyncio.get_running_loop().time()
+
+    def writable(self, connection: Connection) -> None:
+        """An agent that read slowly has caught up."""
+        agent = self._by_connection.get(connection)
+        if agent is None:
+            return
+        for subscription in agent.subscriptions.values():
+            for family in _XMPP_FAMILY:
+                ribout = self._ribouts.get((subscription.instance, family))
+                if ribout is not None:
+                    self._has_work(ribout)
+        self._config.wake()
+
+    def closed(self, connection: Connection, condition: str, text: str) -> None:
+        """An agent's session is over."""
+        agent = self._by_connection.pop(connection, None)
+        if agent is None or agent.connection is not connection:
+            return
+        agent.connection = None
+        agent.flaps += 1
+        agent.last_error = f"{condition}: {text}" if condition else text
+        agent.cancel_timer()
+        for subscription in agent.subscriptions.values():
+            self._leave(agent, subscription, retract=False)
+        if agent.config is not None:
+            self._config.remove(agent.config)
+            agent.config = None
+        _log.info("agent_down", agent=agent.name, reason=agent.last_error)
+        if not self.graceful_restart or not agent.subscriptions:
+            self._delete(agent)
+            return
+        self._rib.stale(agent.source)
+        loop = asyncio.get_running_loop()
+        agent.timer = loop.call_later(self.restart_time, self._delete, agent)
+
+    def _refuse(self, connection: Connection, reason: str, text: str) -> None:
+        self.refused[reason] += 1
+        _log.warning("agent_refused", agent=connection.peer, reason=reason, text=text)
+        connection.close("conflict", text)
+
+    def _violation(self, agent: Agent, reason: str, text: str) -> ProtocolError:
+        agent.refused[reason] += 1
+        self.refused[reason] += 1
+        return ProtocolError("policy-violation", text)
+
+    # --- what agents say
+
+    def _subscribe(self, agent: Agent, said: Subscribe) -> None:
+        name = said.instance
+        known = agent.subscriptions.get(name)
+        if known is not None and known.session == agent.session:
+            raise self._violation(agent, "duplicate-subscribe", f"{name} is subscribed already")
+        if known is None:
+            if len(agent.subscriptions) >= self.settings.max_subscriptions_per_agent:
+                most = self.settings.max_subscriptions_per_agent
+                raise self._violation(
+                    agent, "too-many-subscriptions", f"{name} would be one more than {most}"
+                )
+            known = Subscription(name, said.instance_id, said.no_ribout, agent.session)
+            agent.subscriptions[name] = known
+        known.session = agent.session
+        known.instance_id = said.instance_id
+        known.no_ribout = said.no_ribout
+        self._join(agent, known)
+        self._sync_targets(agent)
+
+    def _unsubscribe(self, agent: Agent, name: str) -> None:
+        subscription = agent.subscriptions.get(name)
+        if subscription is None or subscription.session != agent.session:
+            raise self._violation(agent, "spurious-unsubscribe", f"{name} is not subscribed")
+        self._leave(agent, subscription, retract=False)
+        self._drop_subscription(agent, subscription)
+        self._sync_targets(agent)
+
+    def _subscription(self, agent: Agent, name: str) -> Subscription:
+        subscription = agent.subscriptions.get(name)
+        if subscription is None or subscription.session != agent.session:
+            raise self._violation(
+                agent, "not-subscribed", f"route for {name}, which is not subscribed"
+            )
+        return subscription
+
+    def _publish(self, agent: Agent, name: str, item: Item) -> None:
+        subscription = self._subscription(agent, name)
+        ident = (family_of(item), item.id)
+        known = subscription.published.get(ident)
+        if known is None and agent.route_count >= self.settings.max_routes_per_agent:
+            most = self.settings.max_routes_per_agent
+            self._refuse_route(agent, Refused("too-many-routes", f"{item.id}: over {most}"))
+            return
+        if known is None:
+            known = subscription.published[ident] = Published(item, agent.session)
+        known.item = item
+        known.session = agent.session
+        instance = self._instances.get(name)
+        if instance is not None:
+            self._put(agent, subscription, ident, known, instance)
+
+    def _withdraw(self, agent: Agent, name: str, item: Item) -> None:
+        subscription = self._subscription(agent, name)
+        ident = (family_of(item), item.id)
+        if ident not in subscription.published and isinstance(item, EnetItem):
+            ident = _broadcast_of(subscription, item) or ident
+        known = subscription.published.pop(ident, None)
+        if known is None:
+            agent.refused["spurious-withdraw"] += 1
+            return
+        self._take_back(agent, name, ident[0], known)
+
+    def _put(
+        self,
+        agent: Agent,
+        subscription: Subscription,
+        ident: tuple[Family, str],
+        published: Published,
+        instance: Instance,
+    ) -> None:
+        """Put a published route into the instance's table; a refused one leaves nothing."""
+        reporter = Reporter(agent.source, subscription.instance_id)
+        entries: list[tuple[bytes, Path]] = []
+        try:
+            if ident[0] not in instance.tables:
+                raise Refused("family", f"{instance.name} has no {ident[0]} routes")
+            entries = read_item(published.item, reporter, instance, self._instances.replication.asn)
+        except Refused as refused:
+            self._refuse_route(agent, refused)
+            subscription.published.pop(ident, None)
+        keys = tuple(key for key, _ in entries)
+        for key in published.keys:
+            if key not in keys:
+                instance.tables[ident[0]].withdraw(key, agent.source)
+        for key, path in entries:
+            instance.tables[ident[0]].add(key, path)
+        published.keys = keys
+
+    def _take_back(self, agent: Agent, name: str, family: Family, published: Published) -> None:
+        instance = self._instances.get(name)
+        if instance is None:
+            return
+        for key in published.keys:
+            instance.tables[family].withdraw(key, agent.source)
+
+    def _refuse_route(self, agent: Agent, refused: Refused) -> None:
+        agent.refused[refused.reason] += 1
+        self.refused[refused.reason] += 1
+        if agent.refused[refused.reason] <= _LOGGED_REFUSALS:
+            _log.warning(
+                "route_refused", agent=agent.name, reason=refused.reason, text=str(refused)
+            )
+
+    def _config_subscribe(self, agent: Agent, kind: str, name: str) -> None:
+        if kind == "virtual-router":
+            if agent.config is not None:
+                agent.refused["duplicate-config-subscribe"] += 1
+                return
+            assert agent.connection is not None
+            agent.config = self._config.add(name, agent.connection)
+        elif kind == "virtual-machine":
+            if agent.config is None:
+                agent.refused["machine-before-router"] += 1
+                return
+            self._config.subscribe_machine(agent.config, name)
+        else:
+            agent.refused["config-kind"] += 1
+
+    # --- restart
+
+    def _sweep(self, agent: Agent) -> None:
+        """Withdraw what the present session has not said again."""
+        agent.cancel_timer()
+        swept = 0
+        for subscription in list(agent.subscriptions.values()):
+            for ident, published in list(subscription.published.items()):
+                if published.session != agent.session:
+                    del subscription.published[ident]
+                    self._take_back(agent, subscription.instance, ident[0], published)
+                    swept += 1
+            if subscription.session != agent.session:
+                self._drop_subscription(agent, subscription)
+        self._sync_targets(agent)
+        if swept:
+            _log.info("stale_routes_swept", agent=agent.name, routes=swept)
+
+    def _delete(self, agent: Agent) -> None:
+        """Forget an agent and all it said."""
+        agent.cancel_timer()
+        for subscription in list(agent.subscriptions.values()):
+            self._drop_subscription(agent, subscription)
+        self._rib.drop(agent.source)
+        if self.agents.get(agent.name) is agent:
+            del self.agents[agent.name]
+        self._by_source.pop(agent.source, None)
+
+    def _drop_subscription(self, agent: Agent, subscription: Subscription) -> None:
+        for ident, published in subscription.published.items():
+            self._take_back(agent, subscription.instance, ident[0], published)
+        agent.subscriptions.pop(subscription.instance, None)
+        self._tidy(subscription.instance)
+
+    # --- instances
+
+    def _instance_created(self, instance: Instance) -> None:
+        for family, table in instance.tables.items():
+            ribout = self._ribouts.get((instance.name, family))
+            if ribout is not None:
+                ribout.attach(table)
+        for agent, subscription in self._subscribers(instance.name):
+            for ident, published in list(subscription.published.items()):
+                self._put(agent, subscription, ident, published, instance)
+            self._restale(agent)
+            self._sync_targets(agent)
+
+    def _instance_changed(self, instance: Instance) -> None:
+        for table in instance.tables.values():
+            ribout = self._ribouts.get((instance.name, table.family))
+            if ribout is not None:
+                ribout.routes_changed(table, list(table.routes()))
+        for agent, _ in self._subscribers(instance.name):
+            self._sync_targets(agent)
+
+    def _instance_deleted(self, instance: Instance) -> None:
+        for agent, subscription in self._subscribers(instance.name):
+            for published in subscription.published.values():
+                published.keys = ()
+            self._sync_targets(agent)
+
+    def _restale(self, agent: Agent) -> None:
+        """Put back the stale mark on routes of a session that is gone."""
+        if agent.connection is None:
+            self._rib.stale(agent.source)
+
+    def _subscribers(self, name: str) -> Iterator[tuple[Agent, Subscription]]:
+        for agent in list(self.agents.values()):
+            subscription = agent.subscriptions.get(name)
+            if subscription is not None:
+                yield agent, subscription
+
+    def republish(self) -> None:
+        """Read all published routes again: something that all depend on changed."""
+        for agent in list(self.agents.values()):
+            for subscription in agent.subscriptions.values():
+                instance = self._instances.get(subscription.instance)
+                if instance is None:
+                    continue
+                for ident, published in list(subscription.published.items()):
+                    self._put(agent, subscription, ident, published, instance)
+            self._restale(agent)
+            self._withdraw_targets(agent)
+            self._sync_targets(agent)
+
+    # --- route targets that agents want (RFC 4684)
+
+    def _sync_targets(self, agent: Agent) -> None:
+        wanted: set[bytes] = set()
+        for name in agent.subscriptions:
+            instance = self._instances.get(name)
+            if instance is not None:
+                wanted |= instance.config.imports
+        table = self._rib.tables["bgp.rtarget.0"]
+        asn = self._instances.replication.asn
+        for target in agent.targets - wanted:
+            table.withdraw(RouteTarget.of(asn, target).key, agent.source)
+        attributes = ATTRIBUTES.intern(PathAttributes(next_hop=self.router_id))
+        for target in wanted - agent.targets:
+            table.add(RouteTarget.of(asn, target).key, Path(agent.source, attributes))
+        agent.targets = wanted
+
+    def _withdraw_targets(self, agent: Agent) -> None:
+        self._rib.drop(agent.source, [self._rib.tables["bgp.rtarget.0"]])
+        agent.targets = set()
+
+    # --- what agents are told
+
+    def _join(self, agent: Agent, subscription: Subscription) -> None:
+        if subscription.no_ribout:
+            return
+        for family in _XMPP_FAMILY:
+            self._ribout(subscription.instance, family).join(agent)
+
+    def _leave(self, agent: Agent, subscription: Subscription, *, retract: bool) -> None:
+        for family in _XMPP_FAMILY:
+            ribout = self._ribouts.get((subscription.instance, family))
+            if ribout is not None:
+                ribout.leave(agent, retract=retract)
+
+    def _ribout(self, name: str, family: Family) -> RibOut:
+        ribout = self._ribouts.get((name, family))
+        if ribout is None:
+            ribout = RibOut(
+                _XMPP_FAMILY[family],
+                name,
+                CONTROL_JID,
+                show=self._show,
+                owner_of=self._owner_of,
+                on_work=self._has_work,
+            )
+            self._ribouts[name, family] = ribout
+            instance = self._instances.get(name)
+            if instance is not None:
+                ribout.attach(instance.tables.get(family))
+        return ribout
+
+    def _tidy(self, name: str) -> None:
+        for family in _XMPP_FAMILY:
+            ribout = self._ribouts.get((name, family))
+            if ribout is not None and not ribout.members:
+                ribout.attach(None)
+                del self._ribouts[name, family]
+
+    def _show(self, route: Route) -> Item | None:
+        instance = self._instances.get(route.table.instance)
+        if instance is None:
+            return None
+        if route.table.family == EVPN and is_broadcast(route.key):
+            return show_flood(route)
+        return show_route(route, instance, self._instances)
+
+    def _owner_of(self, route: Route) -> Agent | None:
+        if route.table.family != EVPN or not is_broadcast(route.key) or not route.paths:
+            return None
+        return self._by_source.get(route.paths[0].source)
+
+    def _has_work(self, ribout: RibOut) -> None:
+        if not self._work and self.on_work is not None:
+            self.on_work()
+        self._work[ribout] = None
+
+    def flush(self) -> bool:
+        """Send to agents what there is; whether some is left that could be sent at once."""
+        again: dict[RibOut, None] = {}
+        for ribout in self._work:
+            if ribout.flush():
+                again[ribout] = None
+        self._work = again
+        return bool(again)
+
+    def tick(self, now: float) -> None:
+        """Send end-of-RIB to agents that have been told everything."""
+        if now < self._started_at + self.settings.startup_time:
+            return
+        for agent in self.agents.values():
+            if agent.connection is None or not agent.is_ready or agent.end_of_rib_sent:
+                continue
+            overdue = now - agent.established_at >= self.end_of_rib_time
+            idle = now - agent.active_at >= self.settings.idle_time
+            if overdue or (idle and not self._is_behind(agent)):
+                agent.connection.send(EndOfRib())
+                agent.end_of_rib_sent = True
+
+    def _is_behind(self, agent: Agent) -> bool:
+        return any(
+            ribout.is_behind(agent)
+            for name in agent.subscriptions
+            for family in _XMPP_FAMILY
+            if (ribout := self._ribouts.get((name, family))) is not None
+        )
+
+    def set_hold_time(self, seconds: float) -> None:
+        """Change the hold time of running sessions."""
+        for connection in self._by_connection:
+            connection.set_hold_time(seconds)
+
+    def stop(self) -> None:
+        """Cancel timers; sessions are the server's to close."""
+        for agent in self.agents.values():
+            agent.cancel_timer()
+
+
+def _broadcast_of(subscription: Subscription, item: EnetItem) -> tuple[Family, str] | None:
+    """The published broadcast a withdraw means: its tag may hold the label instead."""
+    if not item.is_broadcast:
+        return None
+    for ident, published in subscription.published.items():
+        said = published.item
+        if isinstance(said, EnetItem) and said.is_broadcast:
+            labels = {hop.label for hop in said.next_hops}
+            if item.tag in (0, said.tag) or item.tag in labels:
+                return ident
+    return None
+
+
+def _packed(address: str) -> bytes:
+    try:
+        return socket.inet_aton(address)
+    except OSError:
+        return bytes(4)
