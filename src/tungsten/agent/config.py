@@ -21,8 +21,8 @@ from typing import TypeVar
 from xml.etree.ElementTree import Element
 
 from tungsten.model import RESOURCE_TYPES, Resource
-from tungsten.model.ifmap import attr_from_ifmap, from_ifmap
 from tungsten.model.fields import Complex
+from tungsten.model.ifmap import attr_from_ifmap, from_ifmap
 from tungsten.xmpp.stanzas import ConfigLink, ConfigMessage, ConfigNode, ConfigOperation
 
 Key = tuple[str, str]

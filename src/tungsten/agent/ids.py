@@ -66,6 +66,12 @@ class IdSpace:
         self._take(key, number)
         return number
 
+    def reserve(self, number: int) -> None:
+        """Keep a number that nobody here holds from being given out, until ``release`` of
+        the key made for it. Numbers out of range and taken ones stay as they are."""
+        if self.first <= number <= self.last and number not in self._keys:
+            self._take(f"orphan:{number}", number)
+
     def release(self, key: str) -> None:
         """Free the number of ``key``; nothing happens when it holds none."""
         number = self.by_key.pop(key, None)

@@ -66,7 +66,7 @@ class Kernel:
     async def start(self) -> None:
         """Read the kernel's tables and begin to follow them."""
         await self._monitor.bind(groups=RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE)
-        await self._refresh()
+        await self.refresh()
         self._tasks = [
             asyncio.create_task(self._listen(), name="rtnetlink"),
             asyncio.create_task(self._follow(), name="kernel view"),
@@ -124,14 +124,14 @@ class Kernel:
             await asyncio.sleep(SETTLE_SECONDS)
             self._wake.clear()
             try:
-                if await self._refresh():
+                if await self.refresh():
                     self._changed()
             except (OSError, NetlinkError) as error:
                 log.warning("kernel_view_failed", reason=str(error))
                 await asyncio.sleep(1.0)
                 self._wake.set()
 
-    async def _refresh(self) -> bool:
+    async def refresh(self) -> bool:
         """Recompute both views; says whether either differs."""
         devices = await self._read_devices()
         neighbours = await self._read_neighbours()

@@ -77,6 +77,10 @@ class Rib:
                 del session.tables[key]
         self.dirty.add(instance)
 
+    def is_complete(self, session: int) -> bool:
+        """The session has sent everything since it came up."""
+        return self._sessions[session].complete
+
     @property
     def complete(self) -> bool:
         """Some session has sent everything."""

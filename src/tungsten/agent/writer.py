@@ -5,9 +5,10 @@ entries; only then, in the opposite order, what is no longer wanted goes. At eve
 points at a next hop points at one that is there, and a next hop's port is there.
 
 What the datapath holds is read once, when the writer is made; after that the writer is the only
-one that changes it. Until the agent knows everything again after a restart it calls with
-``complete=False``: then nothing is removed, and routes, bridge entries and composites that are
-there are left as they are, since a wanted table that is still growing is poorer than what runs.
+one that changes it. What it found then is *inherited*. Until the agent knows everything again
+after a restart it calls with ``complete=False``: then nothing inherited is removed, and inherited
+routes, bridge entries and composites stay as they are, since a wanted table that is still
+growing is poorer than what runs.
 
 A write that fails is reported and tried again by the next call; it does not stop the others.
 """
@@ -62,6 +63,10 @@ class Result:
     failures: tuple[str, ...] = ()
 
 
+TABLES = ("labels", "vnis", "routes", "bridge")
+_CAUTIOUS = ("routes", "bridge")
+
+
 class Writer:
     """Brings a datapath from what it holds to what is wanted."""
 
@@ -69,24 +74,33 @@ class Writer:
         self._dp = datapath
         self.held = read_tables(datapath)
         self._linked = datapath.attached()
+        self._inherited: dict[str, set[Any]] = {
+            name: set(getattr(self.held, name)) for name in ("vifs", "nexthops", "sources", *TABLES)
+        }
+        self._inherited["vifs"].update(self._linked)
         self._written = 0
         self._removed = 0
         self._failures: list[str] = []
 
+    @property
+    def inherited(self) -> int:
+        """How many entries of an earlier run are still held on trust."""
+        return sum(len(keys) for keys in self._inherited.values())
+
     def apply(self, wanted: Tables, complete: bool) -> Result:
-        """Write what differs; remove what is not wanted when ``complete``."""
+        """Write what differs; remove what is not wanted, but nothing inherited until
+        ``complete``."""
         self._written = self._removed = 0
         self._failures = []
-        self._write_ports(wanted.vifs)
-        self._write_nexthops(wanted.nexthops, complete)
-        held = self.held
-        self._put(self._dp.labels, held.labels, wanted.labels, replace=True)
-        self._put(self._dp.vnis, held.vnis, wanted.vnis, replace=True)
-        self._put(self._dp.routes, held.routes, wanted.routes, replace=complete)
-        self._put(self._dp.bridge, held.bridge, wanted.bridge, replace=complete)
-        self._add_sources(wanted.sources)
         if complete:
-            self._remove(wanted)
+            for keys in self._inherited.values():
+                keys.clear()
+        self._write_ports(wanted.vifs)
+        self._write_nexthops(wanted.nexthops)
+        for name in TABLES:
+            self._put(name, getattr(self.held, name), getattr(wanted, name))
+        self._add_sources(wanted.sources)
+        self._remove(wanted)
         return Result(self._written, self._removed, tuple(self._failures))
 
     @contextmanager
@@ -118,26 +132,26 @@ class Writer:
         else:
             self._dp.attach_vif(vif)
 
-    def _write_nexthops(self, wanted: Mapping[int, NextHop], complete: bool) -> None:
+    def _write_nexthops(self, wanted: Mapping[int, NextHop]) -> None:
+        inherited = self._inherited["nexthops"]
         for number in nexthop_order(wanted):
             nexthop = wanted[number]
-            held = self.held.nexthops.get(number)
-            if held == nexthop:
+            if self.held.nexthops.get(number) == nexthop:
                 continue
-            if held is not None and not complete and _poorer(nexthop):
+            if number in inherited and _poorer(nexthop):
                 continue
             with self._guard(f"nexthop {number}"):
                 self._dp.nexthops.put({number: nexthop})
                 self.held.nexthops[number] = nexthop
                 self._written += 1
 
-    def _put(
-        self, table: Table[K, V], held: dict[K, V], wanted: Mapping[K, V], replace: bool
-    ) -> None:
+    def _put(self, name: str, held: dict[K, V], wanted: Mapping[K, V]) -> None:
+        table: Table[K, V] = getattr(self._dp, name)
+        kept = self._inherited[name] if name in _CAUTIOUS else ()
         fresh = {
             key: value
             for key, value in wanted.items()
-            if held.get(key) != value and (replace or key not in held)
+            if held.get(key) != value and key not in kept
         }
         if not fresh:
             return
@@ -147,7 +161,7 @@ class Writer:
             self._written += len(fresh)
         except (OSError, ValueError, KeyError):
             for key, value in fresh.items():
-                with self._guard(f"{table.name} {key}"):
+                with self._guard(f"{name} {key}"):
                     table.put({key: value})
                     held[key] = value
                     self._written += 1
@@ -161,33 +175,57 @@ class Writer:
 
     def _remove(self, wanted: Tables) -> None:
         held = self.held
-        self._discard(self._dp.routes, held.routes, wanted.routes)
-        self._discard(self._dp.bridge, held.bridge, wanted.bridge)
-        self._discard(self._dp.labels, held.labels, wanted.labels)
-        self._discard(self._dp.vnis, held.vnis, wanted.vnis)
-        doomed = {n: nh for n, nh in held.nexthops.items() if n not in wanted.nexthops}
+        for name in reversed(TABLES):
+            self._discard(name, getattr(held, name), getattr(wanted, name))
+        kept = self._inherited["nexthops"] | self._pointed_at()
+        doomed = {
+            number: nexthop
+            for number, nexthop in held.nexthops.items()
+            if number not in wanted.nexthops and number not in kept
+        }
         for number in reversed(nexthop_order(doomed)):
             with self._guard(f"nexthop {number}"):
                 self._dp.nexthops.discard(number)
                 del held.nexthops[number]
                 self._removed += 1
-        for source in held.sources - wanted.sources:
+        for source in held.sources - wanted.sources - self._inherited["sources"]:
             with self._guard(f"source {source.prefix} of vif {source.vif}"):
                 self._dp.sources.discard(source)
                 held.sources.discard(source)
                 self._removed += 1
-        for vif_id in sorted({*held.vifs, *self._linked} - set(wanted.vifs)):
-            if vif_id in (FABRIC_VIF, PKT0_VIF):
-                continue
+        self._remove_ports(wanted)
+
+    def _pointed_at(self) -> set[int]:
+        """Next hops that something still held points at: what was kept on trust, or what could
+        not be changed. They are not freed, whatever is wanted."""
+        held = self.held
+        numbers = {*held.labels.values(), *held.vnis.values()}
+        numbers.update(route.nh for route in held.routes.values())
+        numbers.update(entry.nh for entry in held.bridge.values())
+        waiting = list(numbers)
+        while waiting:
+            nexthop = held.nexthops.get(waiting.pop())
+            for leg in nexthop.members if nexthop else ():
+                if leg.nh not in numbers:
+                    numbers.add(leg.nh)
+                    waiting.append(leg.nh)
+        return numbers
+
+    def _remove_ports(self, wanted: Tables) -> None:
+        kept = {FABRIC_VIF, PKT0_VIF, *wanted.vifs, *self._inherited["vifs"]}
+        kept.update(nexthop.oif for nexthop in self.held.nexthops.values())
+        for vif_id in sorted({*self.held.vifs, *self._linked} - kept):
             with self._guard(f"vif {vif_id}"):
                 self._dp.detach(vif_id)
-                held.vifs.pop(vif_id, None)
+                self.held.vifs.pop(vif_id, None)
                 self._linked.pop(vif_id, None)
                 self._removed += 1
 
-    def _discard(self, table: Table[K, V], held: dict[K, V], wanted: Mapping[K, V]) -> None:
-        for key in [key for key in held if key not in wanted]:
-            with self._guard(f"{table.name} {key}"):
+    def _discard(self, name: str, held: dict[K, V], wanted: Mapping[K, V]) -> None:
+        table: Table[K, V] = getattr(self._dp, name)
+        kept = self._inherited[name]
+        for key in [key for key in held if key not in wanted and key not in kept]:
+            with self._guard(f"{name} {key}"):
                 table.discard(key)
                 del held[key]
                 self._removed += 1
