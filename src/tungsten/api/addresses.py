@@ -1,12 +1,9 @@
 """Giving out addresses of subnets: the choice of :mod:`tungsten.api.subnets`, claimed.
 
-An address is a claim ``("address:<holder uuid>:<cidr>", "<address>")`` owned by the object
-that uses it (an instance-ip or floating-ip). The holder is the virtual-network that the subnet
+An address is a claim in the space ``address:<holder uuid>:<cidr>``, owned by the object that
+uses it (an instance-ip or floating-ip). The holder is the virtual-network that the subnet
 is of, or the flat-subnet network-ipam. The claim commits with the object and goes with it, so
-an address never has two owners and never outlives its owner.
-
-To find the first hole the allocator looks at candidates one by one, from the mark of the space
-(:mod:`tungsten.api.marks`) so that a full subnet is not looked through for each address.
+an address never has two owners and is free when its owner is gone.
 """
 
 from __future__ import annotations
@@ -15,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tungsten.api.errors import ApiFault, BadRequest, Conflict, name_list
-from tungsten.api.marks import MarkLog
 from tungsten.api.subnets import Address, Pool, Subnet
-from tungsten.store.base import Snapshot, Transaction
+from tungsten.store.base import Snapshot, Transaction, number_key
 
 KINDS = {"instance-ip": "IP", "floating-ip": "Floating IP", "alias-ip": "Alias IP"}
 """What an owner's address is called when it keeps a subnet from going."""
@@ -44,39 +40,36 @@ class Given:
     held: HeldSubnet
 
 
+def key(held: HeldSubnet, address: Address) -> str:
+    """The claim key of the block that holds an address."""
+    return number_key(int(held.subnet.block(address)))
+
+
 def owner(snapshot: Snapshot, held: HeldSubnet, address: Address) -> str | None:
     """The uuid of the object that holds an address, or None when it is free."""
-    return snapshot.claim_owner(held.space, str(held.subnet.block(address)))
+    return snapshot.claim_owner(held.space, key(held, address))
 
 
-def first_free(
-    tx: Transaction, held: HeldSubnet, marks: MarkLog, pools: Sequence[Pool] = ()
+def give_first(
+    tx: Transaction, held: HeldSubnet, owner_uuid: str, pools: Sequence[Pool] = ()
 ) -> Address | None:
-    """The first free block of a subnet in its order."""
-    mark = None if pools else marks.get(held.space)
-    for after in (mark, None) if mark is not None else (None,):
-        for candidate in held.subnet.candidates(after, pools):
-            if tx.claim_owner(held.space, str(candidate)) is None:
-                if not pools:
-                    marks.advance(held.space, held.subnet.order(candidate))
-                return candidate
+    """Claim the first free block of a subnet, or of some pools of it."""
+    for numbers in held.subnet.ranges(pools):
+        number = tx.claim_number(held.space, numbers, owner_uuid)
+        if number is not None:
+            return held.subnet.address(number)
     return None
 
 
 def give_any(
-    tx: Transaction,
-    subnets: Iterable[HeldSubnet],
-    owner_uuid: str,
-    network: Sequence[str],
-    marks: MarkLog,
+    tx: Transaction, subnets: Iterable[HeldSubnet], owner_uuid: str, network: Sequence[str]
 ) -> Given:
     """Claim the first free address of the first subnet that has one. Raises BadRequest."""
     tried = []
     for held in subnets:
         tried.append(held.subnet.cidr)
-        address = first_free(tx, held, marks)
+        address = give_first(tx, held, owner_uuid)
         if address is not None:
-            tx.claim(held.space, str(address), owner_uuid)
             return Given(address, held)
     if not tried:
         raise BadRequest(f"Virtual-Network({name_list(network)}) has no defined subnets")
@@ -110,19 +103,19 @@ def give_asked(
             f"IP address {address} is the network or broadcast address of subnet {subnet.cidr} "
             f"of Virtual-Network({name_list(network)})"
         )
-    block = subnet.block(address)
-    if tx.claim_owner(held.space, str(block)) is not None:
+    if owner(tx, held, address) is not None:
         raise Conflict("IP address already in use")
-    tx.claim(held.space, str(block), owner_uuid)
+    tx.claim(held.space, key(held, address), owner_uuid)
     return Given(address, held)
 
 
 def refuse_if_used(snapshot: Snapshot, held: HeldSubnet) -> None:
     """Raise Conflict when an address of a subnet that is to go has an owner."""
-    for key, owner_uuid in snapshot.claims(held.space):
+    for number, owner_uuid in snapshot.claims(held.space):
         record = snapshot.get(owner_uuid)
         kind = KINDS.get(record.type if record else "", "IP")
-        raise Conflict(f"Cannot Delete IP Block, {kind}({key}) is in use")
+        address = held.subnet.address(int(number, 16))
+        raise Conflict(f"Cannot Delete IP Block, {kind}({address}) is in use")
 
 
 def refuse_taken_service(snapshot: Snapshot, held: HeldSubnet) -> None:

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from tungsten.api import actions, collections, defaults, errors, listing, objects, views
 from tungsten.api.bodies import Json
-from tungsten.api.marks import MarkLog, Marks
 from tungsten.api.queries import ListQuery
 from tungsten.api.transactions import Write, timestamp
 from tungsten.api.views import Hrefs
@@ -23,21 +22,17 @@ class Engine:
     def __init__(self, store: Store, *, drop_unknown: bool = False) -> None:
         self.store = store
         self.drop_unknown = drop_unknown
-        self.marks = Marks()
 
     async def write(self, fn: Callable[[Write], T]) -> T:
         """Run ``fn`` as one transaction."""
 
-        def run(tx: Transaction) -> tuple[T, MarkLog]:
-            log = self.marks.log()
-            return fn(Write(tx, log, timestamp())), log
+        def run(tx: Transaction) -> T:
+            return fn(Write(tx, timestamp()))
 
         try:
-            result, log = await self.store.transact(run)
+            return await self.store.transact(run)
         except StoreError as error:
             raise errors.of_store(error) from error
-        self.marks.apply(log)
-        return result
 
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
         """Run ``fn`` on one consistent state of the store."""

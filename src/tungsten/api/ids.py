@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tungsten.api.errors import Conflict
-from tungsten.api.marks import MarkLog
-from tungsten.store.base import Transaction
+from tungsten.store.base import Transaction, number_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +21,28 @@ class IdSpace:
     last: int
     what: str
 
-    def key(self, number: int) -> str:
-        """The claim key of a number: keys sort as the numbers do."""
-        return f"{number:010d}"
-
     def owner(self, tx: Transaction, number: int) -> str | None:
         """Who holds a number."""
-        return tx.claim_owner(self.space, self.key(number))
+        return tx.claim_owner(self.space, number_key(number))
 
-    def allocate(self, tx: Transaction, owner: str, marks: MarkLog) -> int:
+    def allocate(self, tx: Transaction, owner: str) -> int:
         """Claim the lowest free number for ``owner``. Raises Conflict when there is none."""
-        mark = marks.get(self.space)
-        for start in (mark, self.first) if mark is not None else (self.first,):
-            for number in range(start, self.last + 1):
-                if self.owner(tx, number) is None:
-                    tx.claim(self.space, self.key(number), owner)
-                    marks.advance(self.space, number)
-                    return number
-        raise Conflict(f"No {self.what} is free between {self.first} and {self.last}")
+        number = tx.claim_number(self.space, range(self.first, self.last + 1), owner)
+        if number is None:
+            raise Conflict(f"No {self.what} is free between {self.first} and {self.last}")
+        return number
 
-    def release(self, tx: Transaction, number: int, owner: str, marks: MarkLog) -> None:
+    def take(self, tx: Transaction, number: int, owner: str) -> bool:
+        """Claim a certain number; False when it has an owner already, even the same."""
+        if self.owner(tx, number) is not None:
+            return False
+        tx.claim(self.space, number_key(number), owner)
+        return True
+
+    def release(self, tx: Transaction, number: int, owner: str) -> None:
         """Free a number if ``owner`` holds it."""
         if self.owner(tx, number) == owner:
-            tx.release(self.space, self.key(number))
-            marks.free_key(self.space, self.key(number))
+            tx.release(self.space, number_key(number))
 
 
 VIRTUAL_NETWORK_IDS = IdSpace("virtual-network-id", 1, 2**24, "virtual network ID")

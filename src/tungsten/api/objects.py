@@ -305,8 +305,6 @@ def _remove(write: Write, record: Record, base: str) -> None:
         _remove(write, child, base)
     for holder in write.tx.referrers(record.uuid):
         references.drop(write, holder, record.uuid)
-    for space, key in write.tx.owned_claims(record.uuid):
-        write.marks.free_key(space, key)
     write.tx.delete(record.uuid)
 
 

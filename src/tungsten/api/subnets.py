@@ -28,6 +28,9 @@ from typing import Protocol
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+MAX_RANGE = 2**32
+"""Blocks of one range that are given out by themselves, so that its length is a machine number."""
+
 NO_GATEWAY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - a value of the model, not a listener
 UNSET = frozenset({None, "", "None"})
 
@@ -114,37 +117,36 @@ class Subnet:
 
     def block(self, address: Address) -> Address:
         """The address by which the block that holds ``address`` is known."""
-        return self._address(int(address) - int(address) % self.unit)
+        return self.address(int(address) - int(address) % self.unit)
 
-    def order(self, address: Address) -> int:
-        """Where ``address`` comes in the order of giving out: smaller is earlier."""
-        return int(address) if self.from_start else -int(address)
+    def ranges(self, pools: Iterable[Pool] = ()) -> Iterator[range]:
+        """The blocks to give out, by their first addresses as integers, in the order to do so.
 
-    def candidates(self, after: int | None = None, pools: Iterable[Pool] = ()) -> Iterator[Address]:
-        """Blocks in the order in which they are to be given out, by their first address.
-
-        ``after`` skips what comes before that place (a value of :meth:`order`); ``pools``
-        replaces the pools of the subnet.
+        Ranges without the reserved addresses, the one to begin with first; ``pools`` replaces
+        the pools of the subnet.
         """
         reserved = {address - address % self.unit for address in self.reserved}
         chosen = tuple(pools) or tuple(pool for pool in self.pools if not pool.vrouter_only)
         for pool in sorted(chosen, key=lambda p: p.first, reverse=not self.from_start):
-            for value in self._blocks(pool, after):
-                if value not in reserved:
-                    yield self._address(value)
+            first = pool.first - pool.first % self.unit
+            last = pool.last - pool.last % self.unit
+            holes = sorted(hole for hole in reserved if first <= hole <= last)
+            parts = [
+                range(begin, end, self.unit)
+                for begin, end in zip(
+                    [first, *(hole + self.unit for hole in holes)],
+                    [*holes, last + self.unit],
+                    strict=True,
+                )
+                if begin < end
+            ]
+            if self.from_start:
+                yield from (part[:MAX_RANGE] for part in parts)
+            else:
+                yield from (part[::-1][:MAX_RANGE] for part in reversed(parts))
 
-    def _blocks(self, pool: Pool, after: int | None) -> range:
-        first = pool.first - pool.first % self.unit
-        last = pool.last - pool.last % self.unit
-        if self.from_start:
-            if after is not None and after > first:
-                first = after - after % self.unit
-            return range(first, last + 1, self.unit)
-        if after is not None and -after < last:
-            last = -after - (-after) % self.unit
-        return range(last, first - 1, -self.unit)
-
-    def _address(self, value: int) -> Address:
+    def address(self, value: int) -> Address:
+        """An integer as an address of this subnet's family."""
         return IPv4Address(value) if self.network.version == 4 else IPv6Address(value)
 
 

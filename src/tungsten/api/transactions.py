@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from tungsten.api.marks import MarkLog
 from tungsten.model import Resource, type_of
 from tungsten.store.base import Record, Snapshot, Transaction
 from tungsten.store.records import from_record, to_record
@@ -47,10 +46,9 @@ def find(snapshot: Snapshot, cls: type[R], type_: str, fq_name: Iterable[str]) -
 
 @dataclass(slots=True)
 class Write:
-    """One run of one transaction: the store's view, where allocation stands, and the time."""
+    """One run of one transaction: the store's view, and the time that it happens at."""
 
     tx: Transaction
-    marks: MarkLog
     now: str
 
     def load(self, cls: type[R], uuid: str) -> R | None:

@@ -77,14 +77,14 @@ def _from_network(write: Write, network: VirtualNetwork, ip: InstanceIp) -> Give
         refuse_gateway_for_workload(write, held, asked, ip)
         return addresses.give_asked(write.tx, held, asked, ip.uuid, network.fq_name)
     held = of_family(held, ip.instance_ip_family)
-    return addresses.give_any(write.tx, held, ip.uuid, network.fq_name, write.marks)
+    return addresses.give_any(write.tx, held, ip.uuid, network.fq_name)
 
 
 def _from_ipam(write: Write, ip: InstanceIp) -> Given:
     ipam = write.load(NetworkIpam, ip.network_ipam_refs[0].uuid)
     assert ipam is not None
     held = of_family(ipam_subnets(ipam), ip.instance_ip_family)
-    return addresses.give_any(write.tx, held, ip.uuid, ipam.fq_name, write.marks)
+    return addresses.give_any(write.tx, held, ip.uuid, ipam.fq_name)
 
 
 def _from_router(ip: InstanceIp) -> Given:
@@ -155,7 +155,7 @@ def give_floating_address(write: Write, floating: FloatingIp) -> None:
         given = addresses.give_asked(write.tx, held, asked, floating.uuid, network.fq_name)
     else:
         held = of_family(held, floating.floating_ip_address_family or "v4")
-        given = addresses.give_any(write.tx, held, floating.uuid, network.fq_name, write.marks)
+        given = addresses.give_any(write.tx, held, floating.uuid, network.fq_name)
     floating.floating_ip_address = str(given.address)
 
 

@@ -36,9 +36,7 @@ def give_network_id(write: Write, network: VirtualNetwork) -> None:
     """Every network has an id of its own, given by the system."""
     if network.virtual_network_network_id is not None:
         raise Forbidden("Cannot set the virtual network ID")
-    network.virtual_network_network_id = VIRTUAL_NETWORK_IDS.allocate(
-        write.tx, network.uuid, write.marks
-    )
+    network.virtual_network_network_id = VIRTUAL_NETWORK_IDS.allocate(write.tx, network.uuid)
 
 
 def keep_network_id(write: Write, old: VirtualNetwork, new: VirtualNetwork) -> None:
@@ -56,11 +54,8 @@ def vxlan_id(network: VirtualNetwork) -> int | None:
 def take_vxlan_id(write: Write, network: VirtualNetwork) -> None:
     """A VXLAN id chosen by the user comes from the same numbers as the network ids."""
     wanted = vxlan_id(network)
-    if not wanted:
-        return
-    if VIRTUAL_NETWORK_IDS.owner(write.tx, wanted) is not None:
+    if wanted and not VIRTUAL_NETWORK_IDS.take(write.tx, wanted, network.uuid):
         raise BadRequest(f"Cannot set VXLAN_ID: {wanted}, it has already been set")
-    write.tx.claim(VIRTUAL_NETWORK_IDS.space, VIRTUAL_NETWORK_IDS.key(wanted), network.uuid)
 
 
 def change_vxlan_id(write: Write, old: VirtualNetwork, new: VirtualNetwork) -> None:
@@ -70,7 +65,7 @@ def change_vxlan_id(write: Write, old: VirtualNetwork, new: VirtualNetwork) -> N
         return
     take_vxlan_id(write, new)
     if before:
-        VIRTUAL_NETWORK_IDS.release(write.tx, before, new.uuid, write.marks)
+        VIRTUAL_NETWORK_IDS.release(write.tx, before, new.uuid)
 
 
 # -- sharing --------------------------------------------------------------------------------

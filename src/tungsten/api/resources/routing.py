@@ -90,11 +90,8 @@ def vxlan_id(router: LogicalRouter) -> int | None:
 def take_vxlan_id(write: Write, router: LogicalRouter) -> None:
     """A VXLAN id chosen by the user comes from the same numbers as the network ids."""
     wanted = vxlan_id(router)
-    if wanted is None:
-        return
-    if VIRTUAL_NETWORK_IDS.owner(write.tx, wanted) is not None:
+    if wanted is not None and not VIRTUAL_NETWORK_IDS.take(write.tx, wanted, router.uuid):
         raise BadRequest(f"Cannot set VXLAN_ID: {wanted}, it has already been set")
-    write.tx.claim(VIRTUAL_NETWORK_IDS.space, VIRTUAL_NETWORK_IDS.key(wanted), router.uuid)
 
 
 def change_vxlan_id(write: Write, old: LogicalRouter, new: LogicalRouter) -> None:
@@ -104,7 +101,7 @@ def change_vxlan_id(write: Write, old: LogicalRouter, new: LogicalRouter) -> Non
         return
     take_vxlan_id(write, new)
     if before is not None:
-        VIRTUAL_NETWORK_IDS.release(write.tx, before, new.uuid, write.marks)
+        VIRTUAL_NETWORK_IDS.release(write.tx, before, new.uuid)
 
 
 def default_router_type(write: Write, router: LogicalRouter) -> None:

@@ -62,7 +62,7 @@ def give_group_id(write: Write, group: SecurityGroup) -> None:
         group.security_group_id = group.configured_security_group_id
         return
     group.configured_security_group_id = 0
-    group.security_group_id = SECURITY_GROUP_IDS.allocate(write.tx, group.uuid, write.marks)
+    group.security_group_id = SECURITY_GROUP_IDS.allocate(write.tx, group.uuid)
 
 
 def settle_group_id(write: Write, old: SecurityGroup, new: SecurityGroup) -> None:
@@ -74,10 +74,10 @@ def settle_group_id(write: Write, old: SecurityGroup, new: SecurityGroup) -> Non
         return
     if after:
         if not before and old.security_group_id is not None:
-            SECURITY_GROUP_IDS.release(write.tx, old.security_group_id, new.uuid, write.marks)
+            SECURITY_GROUP_IDS.release(write.tx, old.security_group_id, new.uuid)
         new.security_group_id = after
     else:
-        new.security_group_id = SECURITY_GROUP_IDS.allocate(write.tx, new.uuid, write.marks)
+        new.security_group_id = SECURITY_GROUP_IDS.allocate(write.tx, new.uuid)
 
 
 # -- rules ----------------------------------------------------------------------------------

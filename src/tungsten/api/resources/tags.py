@@ -65,7 +65,7 @@ def give_tag_id(write: Write, tag: Tag) -> None:
     type_id = TAG_TYPES[tag.tag_type_name]
     ids = value_ids(tag)
     if tag.tag_id is None:
-        value = ids.allocate(write.tx, tag.uuid, write.marks)
+        value = ids.allocate(write.tx, tag.uuid)
     else:
         number = int(tag.tag_id, 16)
         value = number & 0xFFFF
@@ -74,9 +74,8 @@ def give_tag_id(write: Write, tag: Tag) -> None:
                 f"Tag id can be set only for user defined tags in range "
                 f"{USER_VALUES.start}-{USER_VALUES.stop} of type {type_id:#06x}, not {tag.tag_id}"
             )
-        if ids.owner(write.tx, value) is not None:
+        if not ids.take(write.tx, value, tag.uuid):
             raise BadRequest("Requested Tag id is already allocated")
-        write.tx.claim(ids.space, ids.key(value), tag.uuid)
     tag.tag_id = f"0x{type_id:04x}{value:04x}"
 
 
