@@ -1,8 +1,8 @@
 """Writes ``abi.py``: the Python side of ``bpf/abi.h`` and ``bpf/reasons.h``.
 
 Run as ``python -m tungsten.datapath.generate`` after a change to either header and a build
-of the object, and before Python uses a new name. Structs and numbers come from the object's BTF, the texts of drop reasons
-from the list in ``reasons.h``. `tungsten.datapath.contract` compares an object with the
+of the object, and before Python uses a new name. Structs and numbers come from the object's
+BTF, the texts of drop reasons from the list in ``reasons.h``. `tungsten.datapath.contract` compares an object with the
 generated module when it is loaded, so the two cannot drift apart unseen.
 """
 
