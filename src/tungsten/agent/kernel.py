@@ -80,7 +80,7 @@ class Kernel:
         self._tasks = []
         for socket in (self._monitor, self._query):
             with contextlib.suppress(OSError):
-                await socket.close()
+                socket.close()
 
     def watch(self, remotes: Iterable[IPv4Address]) -> None:
         """Resolve these tunnel ends from now on, and no others."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from agent_samples import VM, VMI, port, vm_port
+from tests.unit.agent.agent_samples import VM, VMI, port, vm_port
 
 from tungsten.agent.port_api import BODY_LIMIT, BadJson, HttpServer, PortApi, decode_json
 from tungsten.agent.ports import PortStore

@@ -3,9 +3,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from agent_samples import VM, VMI, port, vm_port
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.agent.agent_samples import VM, VMI, port, vm_port
 
 from tungsten.agent.ports import PortError, PortStore, parse_port, parse_vm_port
 
