@@ -11,6 +11,7 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
+from tungsten.lab import demo
 from tungsten.lab.lab import Lab
 
 VRRP = "00:00:5e:00:01:00"
@@ -29,11 +30,7 @@ def raw(lab: Lab, workload: str) -> socket.socket:
 
 def drops(lab: Lab, host: str) -> dict[str, int]:
     """The drop counters of a host by reason."""
-    python = lab.process(host).argv[0]
-    text = lab.namespace(host).run(
-        *(python, "-m", "tungsten.datapath.tools.dropstats"),
-        *("--pin-dir", str(lab.bpf_dir(host))),
-    )
+    text = demo.tool(lab, host, "dropstats")
     found = re.findall(r"^(\S.*?)\s{2,}(\d+)$", text, re.MULTILINE)
     return {name: int(count) for name, count in found}
 

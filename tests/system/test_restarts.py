@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tungsten.lab import demo
 from tungsten.lab.lab import Lab
 
 
@@ -76,18 +77,12 @@ def test_a_controller_that_is_killed_takes_nothing_down(lab: Lab) -> None:
 
 def test_ids_labels_and_routes_are_the_same_after_a_restart(lab: Lab) -> None:
     def tables() -> str:
-        host = lab.namespace("compute1")
-        pins = ("--pin-dir", str(lab.bpf_dir("compute1")))
-        python = lab.process("compute1").argv[0]
-        texts = []
-        for tool, *words in (
-            ("nh", "--list"),
-            ("mpls", "--dump"),
-            ("rt", "--dump", "1", "--family", "inet"),
-        ):
-            text = host.run(python, "-m", f"tungsten.datapath.tools.{tool}", *pins, *words)
-            texts.append(re.sub(r"(Ref_cnt|RefCnt|Ref):\s*\d+", "", text))
-        return "\n".join(texts)
+        texts = (
+            demo.tool(lab, "compute1", "nh", "--list"),
+            demo.tool(lab, "compute1", "mpls", "--dump"),
+            demo.tool(lab, "compute1", "rt", "--dump", "1", "--family", "inet"),
+        )
+        return re.sub(r"(Ref_cnt|RefCnt|Ref):\s*\d+", "", "\n".join(texts))
 
     before = tables()
     lab.restart("compute1", signal.SIGKILL)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
@@ -48,7 +49,9 @@ class Narrator:
     def say(self, text: str) -> None:
         """One thing done."""
         elapsed = time.monotonic() - self._begin
-        self._console.print(f"  [dim]{elapsed:5.1f} s[/dim]  {text}", highlight=False)
+        self._console.print(
+            f"  [dim]{elapsed:5.1f} s[/dim]  {text}", highlight=False, soft_wrap=True
+        )
 
     def block(self, text: str) -> None:
         """Output of a tool, as it came."""
@@ -114,15 +117,14 @@ def capture(lab: Lab, source: str, target: str, port: int = MPLS_UDP_PORT) -> st
 def route_table(lab: Lab, workload: str) -> str:
     """The inet routes of the workload's VRF on its host, as the ``rt`` tool prints them."""
     found = lab.state.workloads[workload]
-    host = lab.namespace(found.host)
-    pins = ("--pin-dir", str(lab.bpf_dir(found.host)))
-    vif = host.run(*_tool("vif"), *pins, "--list")
-    vrf = _vrf_of(vif, found.interface)
-    return host.run(*_tool("rt"), *pins, "--dump", vrf, "--family", "inet")
+    vrf = _vrf_of(tool(lab, found.host, "vif", "--list"), found.interface)
+    return tool(lab, found.host, "rt", "--dump", vrf, "--family", "inet")
 
 
-def _tool(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", f"tungsten.datapath.tools.{name}")
+def tool(lab: Lab, host: str, name: str, *words: str) -> str:
+    """What one of the vRouter tools (vif, nh, rt, mpls, dropstats) prints on a compute host."""
+    program = str(Path(sys.executable).with_name(name))
+    return lab.namespace(host).run(program, "--pin-dir", str(lab.bpf_dir(host)), *words)
 
 
 def _vrf_of(listing: str, interface: str) -> str:

@@ -110,7 +110,8 @@ class Intent:
                     IpamSubnetType(
                         subnet=SubnetType(
                             ip_prefix=str(subnet.network_address), ip_prefix_len=subnet.prefixlen
-                        )
+                        ),
+                        addr_from_start=True,
                     )
                 ]
             )

@@ -13,6 +13,7 @@ import typer
 from tungsten.process import config, daemons
 from tungsten.process.runtime import configure_logging
 from tungsten.process.settings import Settings
+from tungsten.store import StoreUnusable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -31,7 +32,12 @@ def _run(
         typer.echo(f"tungsten: {error}", err=True)
         raise typer.Exit(2) from None
     configure_logging(settings.log)
-    raise typer.Exit(asyncio.run(daemon(settings)))
+    try:
+        status = asyncio.run(daemon(settings))
+    except StoreUnusable as error:
+        typer.echo(f"tungsten: store.url {settings.store.url}: {error}", err=True)
+        raise typer.Exit(1) from None
+    raise typer.Exit(status)
 
 
 @app.command()
