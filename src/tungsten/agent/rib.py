@@ -111,6 +111,15 @@ class Rib:
                 evpn[identity] = item
         return VrfRoutes(inet, evpn)
 
+    def senders(self, family: Family, instance: str, identity: str) -> tuple[int, ...]:
+        """The sessions that hold a route, the one whose copy counts first."""
+        holding = [
+            (entry[1], number)
+            for number, session in enumerate(self._sessions)
+            if (entry := session.tables.get((family, instance), {}).get(identity)) is not None
+        ]
+        return tuple(number for _, number in sorted(holding))
+
     def _merged(self, key: _Table) -> Iterator[tuple[str, Item]]:
         chosen: dict[str, Item] = {}
         for wanted in (False,) if self.complete else (False, True):
