@@ -380,7 +380,8 @@ class _VrfCompiler:
         stitched = self._stitched_macs()
         for subnet in self.vrf.subnets:
             if isinstance(subnet.prefix, IPv4Network):
-                self.routes[subnet.prefix] = Route(Discard(), flood=True)
+                layer2 = self.vrf.layer2
+                self.routes[subnet.prefix] = Route(Discard(), proxy=not layer2, flood=layer2)
         for item in self.received.inet.values():
             self._add_received(item, stitched)
         for address in self._service_addresses():

@@ -258,6 +258,7 @@ class HttpServer:
             self._app,
             log_config=None,
             access_log=False,
+            log_level="warning",
             lifespan="off",
             limit_concurrency=64,
             timeout_keep_alive=30,

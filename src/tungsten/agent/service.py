@@ -19,6 +19,7 @@ import structlog
 from tungsten.agent.agent import Agent
 from tungsten.agent.agent import Settings as CoreSettings
 from tungsten.agent.channel import Controls
+from tungsten.agent.introspect import MODULE, AgentView, agent_requests
 from tungsten.agent.kernel import Kernel
 from tungsten.agent.port_api import HttpServer, PortApi
 from tungsten.agent.ports import PortStore
@@ -28,6 +29,7 @@ from tungsten.agent.settings import AgentSettings, Endpoint, SettingsError
 from tungsten.datapath.datapath import Datapath
 from tungsten.datapath.records import Config
 from tungsten.datapath.tap import Tap
+from tungsten.introspect import IntrospectServer
 
 log = structlog.get_logger("tungsten.agent")
 
@@ -112,6 +114,7 @@ class AgentService:
         server = HttpServer(PortApi(ports, records).app, self._port_endpoint)
         await server.start()
         self._stack.push_async_callback(server.stop)
+        await self._open_introspect(agent)
         ticker = asyncio.create_task(self._tick(), name="agent tick")
         self._stack.push_async_callback(_cancel, ticker)
         log.info(
@@ -188,6 +191,14 @@ class AgentService:
         agent.on_wanted = self._controls.sync
         await self._controls.start()
         self._stack.push_async_callback(self._controls.stop)
+
+    async def _open_introspect(self, agent: Agent) -> None:
+        if not self.settings.introspect_listen:
+            return
+        view = AgentView(self.name, agent, self.controls)
+        server = IntrospectServer(self.settings.introspect_listen, MODULE, agent_requests(view))
+        await server.start()
+        self._stack.push_async_callback(server.stop)
 
     def _kernel_changed(self) -> None:
         self._mark()
