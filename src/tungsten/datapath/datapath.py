@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from tungsten.datapath.bpffs import is_bpffs
 from tungsten.datapath.btf import Btf
 from tungsten.datapath.contract import OBJECT, differences
 from tungsten.datapath.libbpf import LoadError, MapShape, Object
+from tungsten.datapath.offload import cut_udp_before_wire
 from tungsten.datapath.records import Config, Vif, VifStats
 from tungsten.datapath.syscall import BpfError, Map, Outcome
 from tungsten.datapath.tables import (
@@ -216,7 +218,11 @@ class Datapath:
         self.attach(replace(vif, type=VifType.VIRTUAL))
 
     def attach_fabric(self, vif: Vif) -> None:
-        """The port to the fabric; tunnels leave by it and are received on it."""
+        """The port to the fabric; tunnels leave by it and are received on it.
+
+        On a veth, turns off one offload that breaks tunnelled UDP (see `offload`).
+        """
+        cut_udp_before_wire(socket.if_indextoname(vif.ifindex))
         self.attach(replace(vif, type=VifType.PHYSICAL))
         self.config = replace(self.config, fabric_vif=vif.id)
 

@@ -40,7 +40,8 @@ GLOBAL int count_drop(__u32 vif, __u32 reason)
 		(*total)++;
 	if (own)
 		(*own)++;
-	if (stats)
+	/* the original of copies that were sent is no loss */
+	if (stats && reason != DROP_CLONED_ORIGINAL)
 		stats->drops++;
 	return VERDICT_DROP;
 }
