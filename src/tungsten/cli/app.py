@@ -1,0 +1,15 @@
+"""The ``tungsten`` commands that are not processes: objects, and questions to processes."""
+
+from __future__ import annotations
+
+import typer
+
+from tungsten.cli import ctr, objects, vr
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.command()(objects.get)
+app.command()(objects.describe)
+app.command()(objects.create)
+app.command()(objects.delete)
+app.add_typer(ctr.app, name="ctr")
+app.add_typer(vr.app, name="vr")

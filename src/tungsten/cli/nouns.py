@@ -1,0 +1,117 @@
+"""Names on the command line: which type is meant by a noun, which object by a name.
+
+A noun is a type's name, its plural, or a short name that operators say (:data:`SHORT_NAMES`).
+A name is a fq_name joined by ``:``, a uuid, or a *tail* of a fq_name that just one object has
+(``vn1``, ``demo:vn1``); a tail that several have is refused with the candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from tungsten.client import BlockingClient
+from tungsten.model import RESOURCE_TYPES, Resource, ResourceType
+
+SHORT_NAMES = {
+    "acl": "access-control-list",
+    "bgp": "bgp-router",
+    "dns": "virtual-DNS",
+    "fip": "floating-ip",
+    "fippool": "floating-ip-pool",
+    "gsc": "global-system-config",
+    "gvc": "global-vrouter-config",
+    "iip": "instance-ip",
+    "ipam": "network-ipam",
+    "irt": "interface-route-table",
+    "lr": "logical-router",
+    "np": "network-policy",
+    "pt": "port-tuple",
+    "ri": "routing-instance",
+    "rt": "route-target",
+    "rtable": "route-table",
+    "sg": "security-group",
+    "si": "service-instance",
+    "vdns": "virtual-DNS",
+    "vm": "virtual-machine",
+    "vmi": "virtual-machine-interface",
+    "vn": "virtual-network",
+    "vr": "virtual-router",
+}
+
+
+class UnclearName(Exception):
+    """A noun or name that means nothing, or more than one thing; the text says what would do."""
+
+
+def find_type(noun: str) -> ResourceType:
+    """The type a noun means."""
+    wanted = SHORT_NAMES.get(noun.lower(), noun).replace("_", "-").lower()
+    for name, type_ in RESOURCE_TYPES.items():
+        if wanted in (name.lower(), f"{name}s".lower()):
+            return type_
+    known = ", ".join(sorted(RESOURCE_TYPES))
+    short = ", ".join(sorted(SHORT_NAMES))
+    raise UnclearName(f"{noun!r} is not a type; types are {known}; short names are {short}")
+
+
+def full_name(resource: Resource) -> str:
+    """A fq_name joined by ``:``."""
+    return ":".join(resource.fq_name)
+
+
+def matching(resources: Sequence[Resource], name: str) -> list[Resource]:
+    """The objects a name means: the one of that uuid or fq_name, else those with that tail."""
+    exact = [each for each in resources if name in (each.uuid, full_name(each))]
+    if exact:
+        return exact
+    tail = name.split(":")
+    return [each for each in resources if each.fq_name[-len(tail) :] == tail]
+
+
+def find_object(client: BlockingClient, type_: ResourceType, name: str) -> Resource:
+    """The one object that a name means."""
+    uuid = _as_uuid(name)
+    if uuid is not None:
+        return client.read(type_.name, uuid)
+    found = matching(client.list(type_.name), name)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UnclearName(
+            f"there is no {type_.name} {name!r}; `tungsten get {type_.name}` lists those there are"
+        )
+    candidates = "\n  ".join(sorted(full_name(each) for each in found))
+    raise UnclearName(
+        f"{name!r} is the name of {len(found)} {type_.plural}; say more of it:\n  {candidates}"
+    )
+
+
+def _as_uuid(text: str) -> str | None:
+    try:
+        return str(UUID(text)) if len(text) == 36 else None
+    except ValueError:
+        return None
+
+
+def new_name(type_: ResourceType, name: str, project: str) -> list[str]:
+    """The fq_name of an object to be created.
+
+    A full name is taken as it is; a single word is put below ``project`` for types that live
+    in projects, and stands alone for types below the root.
+    """
+    parts = name.split(":")
+    if len(parts) > 1:
+        return parts
+    if "project" in type_.parents:
+        return [*project.split(":"), name]
+    if "global-system-config" in type_.parents:
+        return ["default-global-system-config", name]
+    if "domain" in type_.parents:
+        return [project.split(":", maxsplit=1)[0], name]
+    if type_.parents and "config-root" not in type_.parents:
+        raise UnclearName(
+            f"a {type_.name} is below a {' or '.join(type_.parents)}: give its whole name, "
+            "parts joined by ':'"
+        )
+    return parts
