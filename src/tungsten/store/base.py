@@ -234,11 +234,11 @@ class Store(Protocol):
     """An open store."""
 
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
-        """Run ``fn`` on one consistent snapshot."""
+        """Run ``fn``, in a thread of the store, on one consistent snapshot."""
         ...
 
     async def transact(self, fn: Callable[[Transaction], T]) -> T:
-        """Run ``fn`` and commit; return its result once the commit is durable.
+        """Run ``fn``, in a thread of the store; return its result once the commit is durable.
 
         Whatever ``fn`` raises is raised here and nothing is changed; so for StoreError.
         """

@@ -109,6 +109,7 @@ class _Writer(threading.Thread):
         self._feed = feed
         self._limits = limits
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._failed = 0
         self._open()
 
     def _open(self) -> None:
@@ -162,6 +163,9 @@ class _Writer(threading.Thread):
         except Exception as error:  # noqa: BLE001 - the callers get it, and the thread must live
             self._fail(jobs, error)
         else:
+            if self._failed:
+                log.info("commits_pass_again", path=str(self._path), failed=self._failed)
+                self._failed = 0
             if commits:
                 self._feed.append(commits)
                 self._feed.wake()
@@ -216,7 +220,9 @@ class _Writer(threading.Thread):
 
     def _fail(self, jobs: list[_Job], error: Exception) -> None:
         """The group could not be committed: tell everybody, and begin with what is on disk."""
-        log.error("commit_failed", path=str(self._path), error=str(error), jobs=len(jobs))
+        if not self._failed:
+            log.error("commits_fail", path=str(self._path), error=str(error))
+        self._failed += len(jobs)
         for job in jobs:
             if job.error is None:
                 job.error = StoreUnavailable(f"{self._path} could not be written: {error}")
@@ -224,7 +230,7 @@ class _Writer(threading.Thread):
             self._db.close()
             self._open()
         except sqlite3.Error as reason:
-            log.error("reopen_failed", path=str(self._path), error=str(reason))
+            log.warning("reopen_failed", path=str(self._path), error=str(reason))
         else:
             self._feed.restart(self._last)
             self._feed.wake()

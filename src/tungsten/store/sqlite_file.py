@@ -75,6 +75,9 @@ PRAGMA user_version = {SCHEMA_VERSION};
 
 def encode_name(fq_name: tuple[str, ...]) -> bytes:
     """Names as bytes that sort as the tuples do. Bytes 0 and 1 in a name are written as two."""
+    data = "\0".join(fq_name).encode()
+    if b"\1" not in data and data.count(b"\0") == len(fq_name) - 1:
+        return data
     return b"\0".join(
         part.encode().replace(b"\1", b"\1\2").replace(b"\0", b"\1\1") for part in fq_name
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unit.store import limited_writer
 from tests.unit.store.store_samples import record, take, uuid_of
 
 from tungsten.store import open_store
@@ -22,6 +24,7 @@ from tungsten.store.base import (
     StoreUnavailable,
     StoreUnusable,
 )
+from tungsten.store.check import check
 from tungsten.store.sqlite import Limits, SqliteStore
 
 
@@ -253,3 +256,46 @@ async def test_a_full_disk_refuses_writes_and_recovers(tmp_path: Path) -> None:
     assert len(records) == 11
     assert [c.revision for c in await take(store.watch(0), revision)] == list(range(1, 12))
     await store.close()
+
+
+def test_a_refused_write_to_disk_loses_nothing_and_passes(tmp_path: Path) -> None:
+    path = tmp_path / "config.db"
+    run = subprocess.run(
+        [sys.executable, "-m", limited_writer.__name__, str(path)],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    outcome = json.loads(run.stdout.splitlines()[-1])
+    assert 0 < len(outcome["acknowledged"]) < 100
+    assert set(outcome["acknowledged"]) <= set(outcome["readable"])
+    assert outcome["at_last"] == 100
+    assert check(path) == []
+
+
+async def test_the_check_finds_what_was_changed_behind_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "config.db"
+    store = SqliteStore.open(path)
+    await create(store, record(1))
+    await create(store, record(2, parent=1, refs=(1,)))
+    await store.transact(lambda tx: tx.claim("s", "k", uuid_of(1)))
+    await store.close()
+    assert check(path) == []
+    one = uuid_of(1)
+    for change, finding in (
+        (f"DELETE FROM records WHERE uuid = '{one}'", f"is below {one}, which does not exist"),
+        ("DELETE FROM edges", "in the index or in the record"),
+        ("UPDATE claims SET owner = 'x'", "belongs to x, which does not exist"),
+        ("DELETE FROM log WHERE revision = 2", "commits 2 to 2 are missing in the log"),
+        ("DELETE FROM log WHERE revision > 1", "of revision 2, after the log's last"),
+        ("UPDATE records SET body = '1'", "is damaged in the file"),
+    ):
+        broken = tmp_path / "broken.db"
+        shutil.copyfile(path, broken)
+        with sqlite3.connect(broken) as connection:
+            connection.execute(change)
+        connection.close()
+        assert any(finding in line for line in check(broken))
+    with pytest.raises(StoreUnusable):
+        check(tmp_path / "absent")

@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from tests.unit.store.store_samples import take
 from tests.unit.store.watch_properties import WatchValidator
 
 from tungsten.store.base import Record, Snapshot, number_key
+from tungsten.store.check import check as check_file
 from tungsten.store.faults import VARIABLE
 from tungsten.store.sqlite import SqliteStore
 
@@ -77,9 +77,7 @@ async def check(path: Path, acknowledged: set[int]) -> int:
             validator.receive(commit)
     validator.check_state(revision, records)
     await store.close()
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    connection.close()
+    assert check_file(path) == []
     return max(pairs, default=0) + 1
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.store.store_samples import Engine, record, take, uuid_of
 from tests.unit.store.watch_properties import WatchValidator
 
+from tungsten.store import feed
 from tungsten.store.base import Change, ChangeKind, Commit, Compacted, StoreClosed, Transaction
 
 
@@ -100,6 +101,35 @@ async def test_a_slow_watcher_hinders_nobody_and_misses_nothing(engine: Engine) 
         await engine.create(record(n))
     quick = await take(engine.reader.watch(0), 599)
     assert await take(slow, 599) == quick[1:]
+
+
+async def test_a_watcher_slower_than_the_window_reads_the_log(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "WINDOW_COMMITS", 8)
+    monkeypatch.setattr(feed, "BATCH", 4)
+    slow = engine.reader.watch(0)
+    await engine.create(record(1))
+    validator = WatchValidator()
+    validator.receive(await anext(slow))
+    for n in range(2, 101):
+        await engine.create(record(n))
+        if n % 20 == 0:
+            validator.receive(await anext(slow))
+    for commit in await take(slow, 100):
+        validator.receive(commit)
+    validator.check_state(*await engine.reader.load())
+
+
+async def test_the_window_is_bounded_in_bytes() -> None:
+    window = feed.Feed(0)
+    big = replace(record(1), body=b"x" * (feed.WINDOW_BYTES // 4))
+    for revision in range(1, 11):
+        window.append([Commit(revision, (Change(ChangeKind.UPDATED, big),))])
+    assert window.last == 10
+    assert window.after(5) is None
+    assert [c.revision for c in window.after(6) or []] == [7, 8, 9, 10]
+    assert window.after(10) == []
 
 
 async def test_a_revision_that_never_was_is_refused(engine: Engine) -> None:
