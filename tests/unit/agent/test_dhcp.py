@@ -1,5 +1,4 @@
 from ipaddress import IPv4Address, IPv4Network
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -238,4 +237,5 @@ def test_host_names_carry_only_letters_digits_and_hyphens(name: str) -> None:
     assert len(label) <= 63
     assert label.replace("-", "a").isalnum() or label == ""
     assert label.isascii()
-    assert all((a, b) != ("-", "-") or "--" in name for a, b in pairwise(label))
+    assert not label.startswith("-")
+    assert not label.endswith("-")

@@ -225,7 +225,7 @@ class Lease:
 
 def host_label(name: str) -> str:
     """``name`` with only letters, digits and hyphens left, as a DNS label of at most 63."""
-    return re.sub(r"[^A-Za-z0-9-]+", "-", name)[:63].strip("-")
+    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")[:63].rstrip("-")
 
 
 def classless_routes(routes: tuple[tuple[IPv4Network, IPv4Address], ...]) -> bytes:

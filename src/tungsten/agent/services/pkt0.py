@@ -32,7 +32,6 @@ from tungsten.agent.services.frames import (
     encode_udp,
 )
 from tungsten.datapath.abi import TrapCmd
-from tungsten.datapath.tap import Tap
 from tungsten.datapath.trap import TrapError, TrapHeader, build, parse
 
 log = structlog.get_logger("tungsten.agent")
@@ -50,6 +49,18 @@ class Lookup(Protocol):
 
     def lease(self, vif: int) -> dhcp.Lease | None:
         """What DHCP tells the port; None when it is not served."""
+
+
+class Port(Protocol):
+    """The agent's own port (:class:`tungsten.datapath.tap.Tap`)."""
+
+    fd: int
+
+    def read(self) -> bytes | None:
+        """One frame, or None when there is none now."""
+
+    def write(self, frame: bytes) -> bool:
+        """Sends a frame; False when the queue is full."""
 
 
 @dataclass(slots=True)
@@ -112,7 +123,7 @@ def answer_dhcp(packet: Packet, datagram: Datagram, lease: dhcp.Lease) -> bytes 
 class Pkt0:
     """Reads the tap, dispatches, answers. ``counters`` says what became of frames."""
 
-    def __init__(self, tap: Tap, lookup: Lookup, dhcp_rate: float, dhcp_burst: float) -> None:
+    def __init__(self, tap: Port, lookup: Lookup, dhcp_rate: float, dhcp_burst: float) -> None:
         self._tap = tap
         self._lookup = lookup
         self._dhcp = TokenBuckets(dhcp_rate, dhcp_burst)
