@@ -395,17 +395,22 @@ class Speaker:
             self.remove(address)
         await asyncio.sleep(0)
 
-    def add(self, config: PeerConfig, handler: Handler) -> Peer:
-        """Have a neighbour, and look for it at once."""
+    def add(self, config: PeerConfig, handler: Handler, *, enabled: bool = True) -> Peer:
+        """Have a neighbour, and look for it at once if it is ``enabled``.
+
+        Raises ``UsageError`` if another has its address, ``OSError`` if the kernel takes no
+        MD5 keys.
+        """
         address = str(ip_address(config.address))
         if address in self.peers:
             raise UsageError(
                 f"neighbour {config.session.name}: {address} is already "
                 f"neighbour {self.peers[address].name}"
             )
-        peer = self.peers[address] = Peer(config, handler, self.store)
         self._sign(config, config.md5)
-        peer.start()
+        peer = self.peers[address] = Peer(config, handler, self.store)
+        if enabled:
+            peer.start()
         return peer
 
     def remove(self, address: str, notification: Notification | None = None) -> None:

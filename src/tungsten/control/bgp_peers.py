@@ -1,0 +1,465 @@
+"""BGP neighbours of the control node: their routes into the tables, and the tables' to them.
+
+:class:`BgpPeers` keeps a :class:`Neighbor` for each configured peering and one
+:class:`~tungsten.control.bgp_ribout.BgpRibOut` for each table and export policy in use.
+
+In. A neighbour's routes become primary paths of its source in the master instance's tables;
+replication takes them on to the instances that import their route targets. When the session is
+lost its routes go at once, or, if the neighbour can restart gracefully, stay as stale until it
+has said everything again (End-of-RIB), or the restart time is over.
+
+Out. A neighbour that comes up joins the RIB-outs of its families; when it has been told all of
+one it gets that family's End-of-RIB. If it constrains route targets, the VPN families wait until
+its wishes are known (its End-of-RIB for them, or 30 s). A neighbour whose socket is full is
+passed over until it has drained.
+
+Every refusal is counted per neighbour (``counters``) under its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from tungsten.bgp.errors import CeaseError, ErrorCode, UsageError
+from tungsten.bgp.families import ROUTE_TARGET, Family
+from tungsten.bgp.fsm import Down
+from tungsten.bgp.messages import Keepalive, Notification, RouteRefresh, encode_message
+from tungsten.bgp.negotiation import Negotiated
+from tungsten.bgp.nlri import Nlri, UnknownEvpn
+from tungsten.bgp.nlri import RouteTarget as Wish
+from tungsten.bgp.transport import Peer, Speaker
+from tungsten.bgp.update import Update, pack_end_of_rib
+
+from .bgp_config import (
+    TABLES,
+    BgpDefaults,
+    NeighborConfig,
+    OwnBgp,
+    neighbor_configs,
+    own_bgp,
+    packed_address,
+)
+from .bgp_ribout import BgpRibOut
+from .bgp_routes import (
+    Exporter,
+    ExportPolicy,
+    Unusable,
+    path_flags,
+    read_route,
+    taken_attributes,
+)
+from .bgp_targets import OwnWishes, Wishes
+from .config_graph import ConfigGraph
+from .instances import Instances
+from .paths import ATTRIBUTES, Protocol, Source
+from .tables import Rib, Table
+
+WISHES_TIME = 30.0
+_KEEPALIVE = encode_message(Keepalive())
+_log = structlog.get_logger("tungsten.control")
+
+
+class Neighbor:
+    """One neighbour: handler of its session and member of RIB-outs."""
+
+    def __init__(self, owner: BgpPeers, config: NeighborConfig) -> None:
+        self.owner = owner
+        self.config = config
+        session = config.peer.session
+        self.source = Source(
+            session.name,
+            Protocol.BGP,
+            packed_address(config.peer.address),
+            external=not session.internal,
+        )
+        self.peer: Peer | None = None
+        self.counters: Counter[str] = Counter()
+        self.families: frozenset[Family] = frozenset()
+        self.wishes: Wishes | None = None
+        self.flaps = 0
+        self.own = owner.own
+        self._wishes_due = 0.0
+        self._unfinished: set[Family] = set()
+        self._stale: dict[Family, float] = {}
+        self._held: Counter[Family] = Counter()
+        self._told = False
+
+    @property
+    def name(self) -> str:
+        """The neighbour's name."""
+        return self.config.name
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it has not been told all of some family."""
+        return bool(self._unfinished)
+
+    @property
+    def is_client(self) -> bool:
+        """Whether we reflect to and from it (RFC 4456): all but other reflectors."""
+        return not self.config.reflector
+
+    def table(self, family: Family) -> Table:
+        """The table of a family."""
+        return self.owner.rib.tables[TABLES[family]]
+
+    # --- Handler
+
+    def up(self, peer: Peer, negotiated: Negotiated) -> None:
+        """Take the neighbour's routes, and tell it ours."""
+        self.source.router_id = negotiated.router_id
+        self.families = negotiated.families
+        self._held.clear()
+        self._unfinished = set(negotiated.families)
+        restart = negotiated.graceful_restart
+        kept = {f for f, forwarding in restart.families if forwarding} if restart else set()
+        for family in [family for family in self._stale if family not in kept]:
+            self._sweep(family)
+        now = self.owner.now()
+        for family in self._stale:
+            self._stale[family] = now + self.owner.end_of_rib_time
+        self.wishes = Wishes() if ROUTE_TARGET in negotiated.families else None
+        self._wishes_due = now + WISHES_TIME
+        self.owner.joined(self, negotiated)
+
+    def received(self, peer: Peer, message: Update | RouteRefresh) -> None:
+        """Routes of the neighbour, or its wish to hear ours again."""
+        if isinstance(message, RouteRefresh):
+            self.counters["route refresh received"] += 1
+            if message.subtype == 0 and message.family in self.families:
+                self.owner.refresh(self, message.family)
+            return
+        self._count(message)
+        for gone in message.unreach:
+            for route in gone.routes:
+                self._withdraw(gone.family, route)
+        for news in message.reach:
+            attributes = taken_attributes(news.attributes, self.config)
+            flags = path_flags(attributes, self.owner.own, self.config)
+            if flags:
+                self.counters[str(flags.name).lower()] += len(news.routes)
+            table = self.table(news.family)
+            for route in news.routes:
+                try:
+                    path = read_route(route, attributes, flags, self.source)
+                    self._admit(route)
+                except Unusable as reason:
+                    self.counters[str(reason)] += 1
+                    self._withdraw(news.family, route)
+                    continue
+                if isinstance(route, Wish):
+                    self._wish(table, route)
+                self._held[news.family] += self._is_new(table, route)
+                table.add(route.key, path)
+        if message.end_of_rib is not None:
+            self._end_of_rib(message.end_of_rib)
+        if self.config.prefix_limits:
+            self._check_limits(peer)
+
+    def writable(self, peer: Peer) -> None:
+        """Go on telling it."""
+        self.owner.on_work()
+
+    def down(self, peer: Peer, down: Down) -> None:
+        """Forget its routes, or keep them for a while."""
+        self.flaps += 1
+        self.owner.left(self)
+        self.wishes = None
+        due = self.owner.now() + down.keep_time
+        for family in self.families:
+            if family in down.keep and family != ROUTE_TARGET:
+                if self.owner.rib.stale(self.source, [self.table(family)]):
+                    self._stale[family] = due
+            else:
+                self.owner.rib.drop(self.source, [self.table(family)])
+        if self._stale:
+            names = [str(family) for family in self._stale]
+            _log.info("routes_kept", neighbor=self.name, families=names, seconds=down.keep_time)
+        self.families = frozenset()
+        self._held.clear()
+
+    # --- its routes
+
+    def _count(self, message: Update) -> None:
+        for fault in message.faults:
+            self.counters[f"attribute {fault.code}: {fault.remedy.name.lower()}"] += 1
+        for family in message.ignored:
+            if not self.counters[f"family {family} not negotiated"]:
+                _log.warning("family_ignored", neighbor=self.name, family=str(family))
+            self.counters[f"family {family} not negotiated"] += 1
+        if message.skipped:
+            self.counters["routes skipped"] += len(message.skipped)
+            _log.warning("routes_skipped", neighbor=self.name, reason=message.skipped[0])
+        if message.faults:
+            first = message.faults[0]
+            _log.warning(
+                "attribute_fault",
+                neighbor=self.name,
+                attribute=first.code,
+                remedy=first.remedy.name.lower(),
+                reason=first.reason,
+            )
+
+    def _admit(self, route: Nlri) -> None:
+        if isinstance(route, UnknownEvpn) and self.owner.own.cluster_id is None:
+            raise Unusable("unknown EVPN type")
+
+    def _is_new(self, table: Table, route: Nlri) -> bool:
+        known = table.get(route.key)
+        path = known.find((self.source, 0, None)) if known is not None else None
+        return path is None or path.is_stale
+
+    def _withdraw(self, family: Family, route: Nlri) -> None:
+        if self.table(family).withdraw(route.key, self.source):
+            self._held[family] -= 1
+            if isinstance(route, Wish) and self.wishes is not None:
+                self.wishes.remove(route)
+                self.owner.on_work()
+
+    def _wish(self, table: Table, route: Wish) -> None:
+        if self.wishes is not None and self._is_new(table, route):
+            self.wishes.add(route)
+            self.owner.on_work()
+
+    def _end_of_rib(self, family: Family) -> None:
+        if family in self._stale:
+            self._sweep(family)
+        if family == ROUTE_TARGET:
+            self._wishes_due = 0.0
+            self.owner.on_work()
+
+    def _sweep(self, family: Family) -> None:
+        self._stale.pop(family, None)
+        count = self.owner.rib.sweep(self.source, [self.table(family)])
+        if count:
+            _log.info("stale_routes_swept", neighbor=self.name, family=str(family), count=count)
+
+    def _check_limits(self, peer: Peer) -> None:
+        for family, most, rest in self.config.prefix_limits:
+            if self._held[family] > most:
+                _log.error("prefix_limit", neighbor=self.name, family=str(family), limit=most)
+                data = family.afi.to_bytes(2, "big") + bytes((family.safi,))
+                data += most.to_bytes(4, "big")
+                say = Notification(ErrorCode.CEASE, CeaseError.MAXIMUM_PREFIXES, data)
+                peer.reset(say, rest)
+                return
+
+    def drop_all(self) -> None:
+        """Forget everything it has said."""
+        self._stale.clear()
+        self.owner.rib.drop(self.source)
+
+    def tick(self, now: float) -> None:
+        """End what has waited too long."""
+        for family in [family for family, due in self._stale.items() if now >= due]:
+            self._sweep(family)
+        if self.wishes is not None and 0 < self._wishes_due <= now:
+            self._wishes_due = 0.0
+            self.owner.on_work()
+
+    # --- Member
+
+    def is_ready(self, family: Family) -> bool:
+        """Whether it takes messages of a family now."""
+        peer = self.peer
+        if peer is None or not peer.established or not peer.writable:
+            return False
+        waits = self.wishes is not None and self._wishes_due > 0 and family.safi in (70, 128)
+        return not waits
+
+    def wants(self, targets: frozenset[bytes]) -> bool:
+        """Whether it asked for routes with these route targets."""
+        return self.wishes is None or self.wishes.wants(targets)
+
+    def deliver(self, messages: list[bytes]) -> None:
+        """Send it whole messages."""
+        if self.peer is not None and self.peer.established:
+            self.peer.send(b"".join(messages))
+            self.counters["updates sent"] += len(messages)
+            self._told = True
+
+    def finish(self, outs: list[BgpRibOut], may_end: bool) -> None:
+        """Say End-of-RIB for the families it has been told all of.
+
+        After anything was said, a KEEPALIVE follows at once: some neighbours do not act on the
+        last of a burst until they hear something more.
+        """
+        if may_end and self._unfinished:
+            for out in outs:
+                if out.family not in self._unfinished or not self.is_ready(out.family):
+                    continue
+                if not out.is_behind(self):
+                    self._unfinished.discard(out.family)
+                    self.deliver([pack_end_of_rib(out.family)])
+        if self._told and self.peer is not None and self.peer.established:
+            self._told = False
+            self.peer.send(_KEEPALIVE)
+
+
+class BgpPeers:
+    """All BGP neighbours. ``on_work`` is called when :meth:`flush` has something to do."""
+
+    def __init__(self, rib: Rib, instances: Instances, defaults: BgpDefaults) -> None:
+        self.rib = rib
+        self.instances = instances
+        self.defaults = defaults
+        self.own = OwnBgp(0, bytes(4))
+        self.end_of_rib_time = 300.0
+        self.startup_time = 0.0
+        self.neighbors: dict[str, Neighbor] = {}
+        self.speaker: Speaker | None = None
+        self.on_work: Callable[[], None] = lambda: None
+        self._outs: dict[tuple[Family, ExportPolicy], BgpRibOut] = {}
+        self._joined: dict[Neighbor, list[BgpRibOut]] = {}
+        self._by_source: dict[Source, Neighbor] = {}
+        self._wishes = OwnWishes(rib.tables[TABLES[ROUTE_TARGET]], instances)
+        self._started = 0.0
+        self._wanted: list[NeighborConfig] = []
+
+    def now(self) -> float:
+        """The event loop's time."""
+        return asyncio.get_running_loop().time()
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen (not with a negative port) and look for the neighbours configured so far."""
+        self._started = self.now()
+        speaker = Speaker(host, port, ATTRIBUTES)
+        await speaker.start()
+        self.speaker = speaker
+        self._apply()
+
+    async def stop(self) -> None:
+        """Close all sessions; neighbours are told."""
+        if self.speaker is not None:
+            await self.speaker.stop()
+            self.speaker = None
+
+    @property
+    def port(self) -> int:
+        """The port that neighbours connect to."""
+        return self.speaker.port if self.speaker is not None else -1
+
+    # --- configuration
+
+    def configure(self, graph: ConfigGraph, name: str, asn: int, router_id: bytes) -> None:
+        """Follow the configuration; a neighbour that changed is reset, others are left alone."""
+        own = own_bgp(graph, name, asn, router_id)
+        if own != self.own:
+            self.own = own
+            self._wishes.identify(own.asn, own.router_id)
+        self._wanted = neighbor_configs(graph, name, own, self.defaults)
+        self._apply()
+
+    def _apply(self) -> None:
+        if self.speaker is None:
+            return
+        wanted = {config.peer.address: config for config in self._wanted}
+        for address, neighbor in list(self.neighbors.items()):
+            if wanted.get(address) != neighbor.config or neighbor.own != self.own:
+                self._remove(address, gone=address not in wanted)
+        for address, config in wanted.items():
+            if address not in self.neighbors:
+                self._add(config)
+
+    def _add(self, config: NeighborConfig) -> None:
+        assert self.speaker is not None
+        neighbor = Neighbor(self, config)
+        restarting = self.own.restart_time > 0 and self._is_starting()
+        session = replace(config.peer.session, restarting=restarting)
+        peer_config = replace(config.peer, session=session)
+        try:
+            neighbor.peer = self.speaker.add(peer_config, neighbor, enabled=not config.admin_down)
+        except (UsageError, OSError) as error:
+            _log.error("neighbor_unusable", neighbor=config.name, reason=str(error))
+            return
+        self.neighbors[config.peer.address] = neighbor
+        self._by_source[neighbor.source] = neighbor
+        _log.info("neighbor_added", neighbor=config.name, address=config.peer.address)
+
+    def _remove(self, address: str, gone: bool) -> None:
+        assert self.speaker is not None
+        neighbor = self.neighbors.pop(address)
+        code = CeaseError.PEER_DECONFIGURED if gone else CeaseError.CONFIGURATION_CHANGE
+        self.speaker.remove(address, Notification(ErrorCode.CEASE, code))
+        neighbor.drop_all()
+        self._by_source.pop(neighbor.source, None)
+        _log.info("neighbor_removed", neighbor=neighbor.name, address=address)
+
+    def _is_starting(self) -> bool:
+        return self.now() - self._started < self.startup_time
+
+    # --- membership
+
+    def joined(self, neighbor: Neighbor, negotiated: Negotiated) -> None:
+        """A neighbour is up: it joins the RIB-outs of its families."""
+        session = neighbor.config.peer.session
+        policy = ExportPolicy(
+            negotiated.internal,
+            negotiated.four_octet_as,
+            neighbor.is_client,
+            session.local_as,
+            0 if negotiated.internal else session.peer_as,
+            neighbor.config.as_override,
+        )
+        outs = []
+        for family in sorted(negotiated.families, key=lambda f: f != ROUTE_TARGET):
+            out = self._outs.get((family, policy))
+            if out is None:
+                out = self._outs[family, policy] = BgpRibOut(
+                    self.rib.tables[TABLES[family]],
+                    Exporter(family, policy, self.own),
+                    self._is_client,
+                    self.on_work,
+                )
+            out.join(neighbor)
+            outs.append(out)
+        self._joined[neighbor] = outs
+        self.on_work()
+
+    def left(self, neighbor: Neighbor) -> None:
+        """A neighbour is down."""
+        for out in self._joined.pop(neighbor, ()):
+            out.leave(neighbor)
+            if out.is_empty:
+                out.close()
+                self._outs.pop((out.family, out.exporter.policy), None)
+
+    def refresh(self, neighbor: Neighbor, family: Family) -> None:
+        """Tell a neighbour all of a family again."""
+        for out in self._joined.get(neighbor, ()):
+            if out.family == family:
+                out.refresh(neighbor)
+
+    def _is_client(self, source: Source) -> bool:
+        neighbor = self._by_source.get(source)
+        return neighbor is not None and neighbor.is_client
+
+    # --- work
+
+    def flush(self) -> bool:
+        """Send what neighbours are ready for; whether more can be sent at once."""
+        for neighbor, outs in self._joined.items():
+            if neighbor.wishes is not None and neighbor.wishes.changed != set():
+                changed = neighbor.wishes.take_changed()
+                for out in outs:
+                    out.refilter(neighbor, changed)
+        more = False
+        for out in list(self._outs.values()):
+            more = out.flush() or more
+        may_end = self.own.restart_time == 0 or not self._is_starting()
+        if self.rib.is_settled:
+            for neighbor, outs in self._joined.items():
+                neighbor.finish(outs, may_end)
+        return more
+
+    def tick(self, now: float) -> None:
+        """Once a second."""
+        for neighbor in self.neighbors.values():
+            neighbor.tick(now)
+        if any(neighbor.is_unfinished for neighbor in self._joined):
+            self.on_work()
