@@ -55,13 +55,16 @@ class BgpRouterParams(Complex):
     """A BGP speaker."""
 
     admin_down: Annotated[bool | None, Default(False)] = None
+    #: ``contrail`` is one of our control nodes.
     vendor: str | None = None
     cluster_id: int | None = None
     autonomous_system: int | None = None
     identifier: IpAddress | None = None
     address: IpAddress | None = None
     port: Annotated[int | None, Default(179)] = None
+    #: Of BGP as a service: which session an interface's is.
     source_port: int | None = None
+    #: Seconds; 0: the default of 90.
     hold_time: Annotated[BgpHoldTime | None, Default(0)] = None
     address_families: AddressFamilies | None = None
     auth_data: AuthenticationData | None = None
@@ -74,11 +77,14 @@ class BgpRouterParams(Complex):
 class BgpSessionAttributes(Complex):
     """Settings of a session, for both ends or the one named."""
 
+    #: The end these settings are for; not said: both.
     bgp_router: str | None = None
     admin_down: Annotated[bool | None, Default(False)] = None
     passive: Annotated[bool | None, Default(False)] = None
+    #: Replaces the neighbour's AS in paths sent to it.
     as_override: Annotated[bool | None, Default(False)] = None
     hold_time: Annotated[BgpHoldTime | None, Default(0)] = None
+    #: How often our AS may be in a path that is accepted.
     loop_count: Annotated[BgpAsPathLoopCount | None, Default(0)] = None
     local_autonomous_system: Annotated[int | None, Default(0)] = None
     address_families: AddressFamilies | None = None

@@ -30,6 +30,7 @@ class KeyValuePairs(Complex):
 class ShareType(Complex):
     """Access that the owner grants to a tenant or domain."""
 
+    #: ``tenant:<uuid>``, ``domain:<uuid>``, or a tenant's uuid.
     tenant: str | None = None
     tenant_access: AccessType | None = None
 
@@ -49,6 +50,7 @@ class PermType2(Complex):
 
     owner: str | None = None
     owner_access: Annotated[AccessType | None, Default(7)] = None
+    #: What everybody may do.
     global_access: Annotated[AccessType | None, Default(0)] = None
     share: list[ShareType] | None = None
 
@@ -65,10 +67,12 @@ class IdPermsType(Complex):
 
     permissions: PermType | None = None
     uuid: UuidType | None = None
+    #: False takes the resource out of service.
     enable: bool | None = None
     created: DateTime | None = None
     last_modified: DateTime | None = None
     description: str | None = None
+    #: False hides it from all but administrators.
     user_visible: Annotated[bool | None, Default(True)] = None
     creator: str | None = None
 

@@ -19,9 +19,11 @@ class VirtualDnsType(Complex):
     """A DNS domain that is served to workloads."""
 
     domain_name: str | None = None
+    #: Workloads' names are served.
     dynamic_records_from_client: bool | None = None
     record_order: Annotated[DnsRecordOrderType | None, Default("random")] = None
     default_ttl_seconds: int | None = None
+    #: Who is asked about other names: another virtual DNS (fq_name) or an address.
     next_virtual_DNS: str | None = None
     floating_ip_record: FloatingIpDnsNotation | None = None
     external_visible: Annotated[bool | None, Default(False)] = None

@@ -95,7 +95,9 @@ class GlobalVrouterConfig(
     ecmp_hashing_include_fields: EcmpHashingIncludeFields | None = None
     linklocal_services: LinklocalServicesTypes | None = None
     encapsulation_priorities: EncapsulationPrioritiesType | None = None
+    #: Whether a network's VXLAN identifier is its number or the configured one.
     vxlan_network_identifier_mode: VxlanNetworkIdentifierModeType | None = None
+    #: Flow records per second that a host sends at most.
     flow_export_rate: int | None = None
     flow_aging_timeout_list: FlowAgingTimeoutList | None = None
     enable_security_logging: Annotated[bool | None, Default(True)] = None
@@ -104,6 +106,7 @@ class GlobalVrouterConfig(
         EncryptionTunnelEndpointList | None, ListOf("endpoint")
     ] = None
     forwarding_mode: ForwardingModeType | None = None
+    #: Source ports for ``fabric_snat``.
     port_translation_pools: Annotated[
         PortTranslationPools | None, ListOf("port_translation_pool")
     ] = None
@@ -119,6 +122,7 @@ class VirtualRouterNetworkIpamType(Complex):
 class VirtualRouter(Resource, type="virtual-router", parents=("global-system-config",)):
     """A host's forwarder. Its name is the host's name."""
 
+    #: ``embedded`` is an ordinary host.
     virtual_router_type: VirtualRouterType | None = None
     virtual_router_dpdk_enabled: bool | None = None
     virtual_router_sriov_physical_networks: Annotated[
@@ -127,6 +131,7 @@ class VirtualRouter(Resource, type="virtual-router", parents=("global-system-con
     virtual_router_ip_address: Annotated[IpAddressType | None, Required] = None
     network_ipam_refs: Annotated[list[Ref[VirtualRouterNetworkIpamType]], To("network-ipam")] = []
     sub_cluster_refs: Annotated[list[Ref[None]], To("sub-cluster")] = []
+    #: The workloads on the host.
     virtual_machine_refs: Annotated[list[Ref[None]], To("virtual-machine")] = []
 
 

@@ -48,9 +48,12 @@ class InterfaceMirrorType(Complex):
 class VirtualMachineInterfacePropertiesType(Complex):
     """Settings of an interface."""
 
+    #: Which side of a service the interface is.
     service_interface_type: ServiceInterfaceType | None = None
     interface_mirror: InterfaceMirrorType | None = None
+    #: Of the interface's routes: 100 stands by, 200 is active.
     local_preference: int | None = None
+    #: Makes it the VLAN of the interface it refers to.
     sub_interface_vlan_tag: int | None = None
     max_flows: Annotated[MaxFlowsType | None, Default(0)] = None
 
@@ -63,6 +66,7 @@ class PolicyBasedForwardingRuleType(Complex):
     src_mac: str | None = None
     dst_mac: str | None = None
     mpls_label: int | None = None
+    #: The next hop of the service chain that the interface serves.
     service_chain_address: IpAddress | None = None
     ipv6_service_chain_address: IpAddressType | None = None
     protocol: str | None = None
@@ -94,10 +98,14 @@ class VirtualMachineInterface(
     virtual_machine_interface_dhcp_option_list: DhcpOptionsListType | None = None
     virtual_machine_interface_host_routes: RouteTableType | None = None
     virtual_machine_interface_allowed_address_pairs: AllowedAddressPairs | None = None
+    #: Moves packets of service chains to the chain's routing instance.
     vrf_assign_table: Annotated[VrfAssignTableType | None, SystemOnly] = None
+    #: Which kind of device has it, as orchestrators name them.
     virtual_machine_interface_device_owner: str | None = None
+    #: Packets are forwarded without policy, security groups or flows.
     virtual_machine_interface_disable_policy: Annotated[bool | None, Default(False)] = None
     virtual_machine_interface_properties: VirtualMachineInterfacePropertiesType | None = None
+    #: How the host attaches it: ``vnic_type``, ``vif_type``, ``host_id``...
     virtual_machine_interface_bindings: Annotated[
         KeyValuePairs | None, MapOf("key_value_pair", key="key")
     ] = None
@@ -110,12 +118,14 @@ class VirtualMachineInterface(
     security_logging_object_refs: Annotated[list[Ref[None]], To("security-logging-object")] = []
     qos_config_refs: Annotated[list[Ref[None]], To("qos-config")] = []
     security_group_refs: Annotated[list[Ref[None]], To("security-group")] = []
+    #: The interface of which this is a VLAN, or its VLANs.
     virtual_machine_interface_refs: Annotated[
         list[Ref[None]],
         To("virtual-machine-interface", link="virtual-machine-interface-sub-interface"),
     ] = []
     virtual_machine_refs: Annotated[list[Ref[None]], To("virtual-machine")] = []
     virtual_network_refs: Annotated[list[Ref[None]], To("virtual-network"), Required] = []
+    #: Where its packets are routed, made from its network.
     routing_instance_refs: Annotated[
         list[Ref[PolicyBasedForwardingRuleType]], To("routing-instance"), SystemOnly
     ] = []

@@ -44,12 +44,16 @@ from tungsten.model.traffic import FatFlowProtocols
 class VirtualNetworkType(Complex):
     """How a network forwards."""
 
+    #: Routes of one neighbour network reach another through this one.
     allow_transit: bool | None = None
     network_id: int | None = None
+    #: Used when the system's mode is ``configured``.
     vxlan_network_identifier: VxlanNetworkIdentifierType | None = None
     forwarding_mode: ForwardingModeType | None = None
+    #: Whether packets whose source is routed elsewhere are dropped.
     rpf: RpfModeType | None = None
     mirror_destination: Annotated[bool | None, Default(False)] = None
+    #: Most flows per interface; 0: no limit.
     max_flows: Annotated[MaxFlowsType | None, Default(0)] = None
     mtu: NetworkMtuType | None = None
 
@@ -158,18 +162,28 @@ class VirtualNetwork(Resource, type="virtual-network", parents=("project",)):
     virtual_network_properties: VirtualNetworkType | None = None
     virtual_network_routed_properties: VirtualNetworkRoutedPropertiesType | None = None
     provider_properties: ProviderDetails | None = None
+    #: The network's number, unique in the system; also its automatic VXLAN identifier.
     virtual_network_network_id: Annotated[int | None, SystemOnly] = None
+    #: The network is the IP fabric's own, or one of its VLANs.
     is_provider_network: Annotated[bool | None, Default(False)] = None
+    #: Interfaces may only use addresses that are theirs.
     port_security_enabled: Annotated[bool | None, Default(True)] = None
+    #: Workloads reach the fabric behind their host's address.
     fabric_snat: Annotated[bool | None, Default(False)] = None
+    #: Imported and exported by the network's routing instance, beside its own.
     route_target_list: RouteTargetList | None = None
     import_route_target_list: RouteTargetList | None = None
     export_route_target_list: RouteTargetList | None = None
+    #: Floating addresses and routers' gateways come from here.
     router_external: bool | None = None
+    #: Every project may use it.
     is_shared: bool | None = None
     mtu: NetworkMtuType | None = None
+    #: Addresses are managed elsewhere: none is allocated here.
     external_ipam: bool | None = None
+    #: Frames to unknown MAC addresses go to all; by default they are dropped.
     flood_unknown_unicast: Annotated[bool | None, Default(False)] = None
+    #: Several policies may send traffic of the same two networks through services.
     multi_policy_service_chains_enabled: bool | None = None
     address_allocation_mode: AddressAllocationModeType | None = None
     virtual_network_fat_flow_protocols: Annotated[
@@ -178,6 +192,7 @@ class VirtualNetwork(Resource, type="virtual-network", parents=("project",)):
     mac_learning_enabled: Annotated[bool | None, Default(False)] = None
     mac_limit_control: MACLimitControlType | None = None
     mac_move_control: MACMoveLimitControlType | None = None
+    #: Seconds.
     mac_aging_time: Annotated[MACAgingTime | None, Default(300)] = None
     pbb_evpn_enable: Annotated[bool | None, Default(False)] = None
     pbb_etree_enable: Annotated[bool | None, Default(False)] = None
@@ -188,6 +203,7 @@ class VirtualNetwork(Resource, type="virtual-network", parents=("project",)):
     qos_config_refs: Annotated[list[Ref[None]], To("qos-config")] = []
     network_ipam_refs: Annotated[list[Ref[VnSubnetsType]], To("network-ipam"), Required] = []
     network_policy_refs: Annotated[list[Ref[VirtualNetworkPolicyType]], To("network-policy")] = []
+    #: The provider network below this one.
     virtual_network_refs: Annotated[
         list[Ref[None]], To("virtual-network", link="virtual-network-provider-network")
     ] = []
@@ -204,6 +220,7 @@ class VirtualNetwork(Resource, type="virtual-network", parents=("project",)):
 class LogicalRouterVirtualNetworkType(Complex):
     """What a network is to a router."""
 
+    #: The way out, the router's own internal network, or the pool it translates to.
     logical_router_virtual_network_type: Annotated[
         LogicalRouterVirtualNetworkEnumType | None, Default("ExternalGateway")
     ] = None
@@ -212,7 +229,9 @@ class LogicalRouterVirtualNetworkType(Complex):
 class LogicalRouter(Resource, type="logical-router", parents=("project",)):
     """A router that joins networks, or gives them a way out."""
 
+    #: Route targets beside the router's own.
     configured_route_target_list: RouteTargetList | None = None
+    #: A number as text, or empty.
     vxlan_network_identifier: str | None = None
     logical_router_dhcp_relay_server: IpAddressesType | None = None
     logical_router_gateway_external: Annotated[bool | None, Required] = None

@@ -24,6 +24,7 @@ class RouteType(Complex):
 
     prefix: str | None = None
     next_hop: str | None = None
+    #: Whether the next hop is an address or a service instance's fq_name.
     next_hop_type: RouteNextHopType | None = None
     community_attributes: CommunityAttributes | None = None
 

@@ -38,13 +38,18 @@ class DefaultProtocolType(Complex):
 class ServiceChainInfo(Complex):
     """The service chain that leaves a routing instance."""
 
+    #: Where the routes come from that are offered here with the service as next hop.
     routing_instance: str | None = None
+    #: The prefixes of the network behind the service.
     prefix: list[str] | None = None
+    #: The service's address, next hop of the chain.
     service_chain_address: IpAddress | None = None
     service_instance: str | None = None
     source_routing_instance: str | None = None
     service_chain_id: str | None = None
+    #: It is the first of the chain.
     sc_head: Annotated[bool | None, Default(False)] = None
+    #: Routes keep their AS path.
     retain_as_path: Annotated[bool | None, Default(False)] = None
 
 
@@ -72,6 +77,7 @@ class ConnectionType(Complex):
 class InstanceTargetType(Complex):
     """Whether a route target is imported or exported; neither said is both."""
 
+    #: Not said: both.
     import_export: ImportExportType | None = None
 
 
@@ -85,10 +91,13 @@ class RoutingInstance(
     ipv6_service_chain_information: Annotated[ServiceChainInfo | None, SystemOnly] = None
     evpn_service_chain_information: Annotated[ServiceChainInfo | None, SystemOnly] = None
     evpn_ipv6_service_chain_information: Annotated[ServiceChainInfo | None, SystemOnly] = None
+    #: It is its network's own, not one of a service chain.
     routing_instance_is_default: Annotated[bool | None, Default(False), SystemOnly] = None
+    #: A service chain through a physical device passes here.
     routing_instance_has_pnf: Annotated[bool | None, Default(False), SystemOnly] = None
     static_route_entries: Annotated[StaticRouteEntriesType | None, SystemOnly] = None
     routing_instance_fabric_snat: Annotated[bool | None, Default(False), SystemOnly] = None
+    #: Routing instances whose routes this one takes, and that take its.
     routing_instance_refs: Annotated[
         list[Ref[ConnectionType]], To("routing-instance", link="connection")
     ] = []

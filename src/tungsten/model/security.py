@@ -26,6 +26,7 @@ class AclRuleType(Complex):
 
     match_condition: MatchConditionType | None = None
     action_list: ActionListType | None = None
+    #: The rule that this was compiled from.
     rule_uuid: str | None = None
     direction: DirectionType | None = None
 
@@ -45,6 +46,7 @@ class AccessControlList(
     """Rules compiled for hosts, of a security group or of a network's policies."""
 
     access_control_list_entries: Annotated[AclEntriesType | None, SystemOnly] = None
+    #: Tells a change of the entries without comparing them.
     access_control_list_hash: Annotated[UnsignedLong | None, SystemOnly] = None
 
 
@@ -53,7 +55,9 @@ class PolicyRuleType(Complex):
 
     rule_sequence: SequenceType | None = None
     rule_uuid: str | None = None
+    #: ``>`` from source to destination, ``<>`` both ways.
     direction: DirectionType | None = None
+    #: A number, a name, or ``any``.
     protocol: str | None = None
     src_addresses: list[AddressType] | None = None
     src_ports: list[PortType] | None = None
@@ -76,7 +80,9 @@ class PolicyEntriesType(Complex):
 class SecurityGroup(Resource, type="security-group", parents=("project",)):
     """Rules that filter the interfaces that are in it."""
 
+    #: The group's number in packets and routes, given by the system.
     security_group_id: Annotated[SecurityGroupIdType | None, SystemOnly] = None
+    #: Replaces the automatic number; 0: none.
     configured_security_group_id: Annotated[ConfiguredSecurityGroupIdType | None, Default(0)] = None
     security_group_entries: Annotated[PolicyEntriesType | None, Required] = None
 
@@ -92,8 +98,10 @@ class Tag(
 ):
     """A value of a kind (``site=berlin``) put on resources to group them."""
 
+    #: The kind: application, tier, site...
     tag_type_name: Annotated[str | None, Required] = None
     tag_value: Annotated[str | None, Required] = None
     tag_predefined: Annotated[bool | None, Default(False)] = None
+    #: The kind's number and the value's, in hexadecimal.
     tag_id: U32BitHexInt | None = None
     tag_type_refs: Annotated[list[Ref[None]], To("tag-type")] = []

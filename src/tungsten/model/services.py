@@ -41,8 +41,10 @@ class ServiceInstanceType(Complex):
     left_ip_address: IpAddressType | None = None
     right_virtual_network: str | None = None
     right_ip_address: IpAddressType | None = None
+    #: In the order of the template's interfaces.
     interface_list: list[ServiceInstanceInterfaceType] | None = None
     scale_out: ServiceScaleOutType | None = None
+    #: Whether copies share the traffic or stand by.
     ha_mode: AddressMode | None = None
     virtual_router_id: str | None = None
     service_virtualization_type: ServiceVirtualizationType | None = None

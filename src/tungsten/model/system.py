@@ -98,7 +98,9 @@ class UserDefinedLogStatList(Complex):
 class GlobalSystemConfig(Resource, type="global-system-config", parents=("config-root",)):
     """Settings of the whole system. There is one."""
 
+    #: The AS of all control nodes; automatic route targets begin with it.
     autonomous_system: Annotated[AutonomousSystemType | None, Required] = None
+    #: AS numbers may be above 65535.
     enable_4byte_as: Annotated[bool | None, Default(False)] = None
     config_version: Annotated[str | None, SystemOnly] = None
     graceful_restart_parameters: GracefulRestartParametersType | None = None
@@ -106,10 +108,13 @@ class GlobalSystemConfig(Resource, type="global-system-config", parents=("config
     plugin_tuning: PluginProperties | None = None
     data_center_interconnect_loopback_namespace: SubnetListType | None = None
     data_center_interconnect_asn_namespace: AsnRangeType | None = None
+    #: Control nodes and routers of one AS get sessions with each other by themselves.
     ibgp_auto_mesh: Annotated[bool | None, Default(True)] = None
     bgp_always_compare_med: bool | None = None
+    #: Keeps route distinguishers of several clusters apart.
     rd_cluster_seed: RdClusterSeedType | None = None
     route_replication_threshold: RouteReplicationThresholdType | None = None
+    #: The prefixes of the fabric.
     ip_fabric_subnets: SubnetListType | None = None
     supported_device_families: DeviceFamilyListType | None = None
     supported_vendor_hardwares: VendorHardwaresType | None = None
@@ -122,6 +127,7 @@ class GlobalSystemConfig(Resource, type="global-system-config", parents=("config
     supported_fabric_annotations: KeyValuePairs | None = None
     mac_limit_control: MACLimitControlType | None = None
     mac_move_control: MACMoveLimitControlType | None = None
+    #: Seconds.
     mac_aging_time: Annotated[MACAgingTime | None, Default(300)] = None
     igmp_enable: Annotated[bool | None, Default(False)] = None
     bgp_router_refs: Annotated[list[Ref[None]], To("bgp-router"), Required] = []
@@ -182,6 +188,7 @@ class Project(Resource, type="project", parents=("domain",)):
     """A tenant: what it makes, and its quotas."""
 
     quota: Annotated[QuotaType | None, Required] = None
+    #: Routers of the project route between VXLANs by default.
     vxlan_routing: bool | None = None
     alarm_enable: bool | None = None
     enable_security_policy_draft: Annotated[bool | None, Default(False)] = None

@@ -29,7 +29,9 @@ class AddressType(Complex):
     """One side of a rule: one of a subnet, subnets, network, group or policy."""
 
     subnet: SubnetType | None = None
+    #: fq_name joined by colons; ``any``: all; ``local``: the one the rule is attached to.
     virtual_network: str | None = None
+    #: fq_name joined by colons; ``local``: the interface's own side.
     security_group: str | None = None
     network_policy: str | None = None
     subnet_list: list[SubnetType] | None = None
@@ -58,6 +60,7 @@ class MirrorActionType(Complex):
     analyzer_mac_address: str | None = None
     routing_instance: str | None = None
     udp_port: int | None = None
+    #: Copies carry a header that says where they were taken.
     juniper_header: Annotated[bool | None, Default(True)] = None
     nh_mode: NHModeType | None = None
     static_nh_header: StaticMirrorNhType | None = None
@@ -70,6 +73,7 @@ class ActionListType(Complex):
 
     simple_action: SimpleActionType | None = None
     gateway_name: str | None = None
+    #: fq_names of the service instances to pass, in order.
     apply_service: list[str] | None = None
     service_properties: ServicePropertiesType | None = None
     mirror_to: MirrorActionType | None = None
