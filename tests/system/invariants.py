@@ -15,7 +15,7 @@ are counted, recovery needs nobody) are asserted by the tests that cause the fau
 
 from __future__ import annotations
 
-import sqlite3
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,16 @@ from tungsten.lab import demo, state
 from tungsten.lab.demo import Reach
 from tungsten.lab.lab import Lab
 from tungsten.lab.spec import Role
+from tungsten.store.sqlite import SqliteStore
+from tungsten.testing.invariants import assert_whole
+from tungsten.testing.processes import complaints
 
 #: Growth that a process may show over one test.
 MAX_NEW_DESCRIPTORS = 24
 MAX_NEW_THREADS = 12
 MAX_GROWTH_BYTES = 96 << 20
+#: Errors that a log may tell after a test: none, whatever the test sent.
+EXPECTED_COMPLAINTS: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,8 @@ class Invariants:
             with Path(process.log).open(errors="replace") as log:
                 log.seek(self._logs.get(host, 0))
                 text = log.read()
-            for word in ("Traceback (most recent call last)", "uncaught_exception"):
-                assert word not in text, f"I2: {process.log} has {word!r}:\n{text[-3000:]}"
+            found = complaints(text, expected=EXPECTED_COMPLAINTS)
+            assert found == [], f"I2: {process.log}: {found}"
 
     def _connections(self, host: str) -> set[str]:
         """Established XMPP connections of a host: local and remote address and port."""
@@ -135,11 +140,17 @@ class Invariants:
             assert answered == pair.passes, f"I7: {_text(pair)}: {summary}"
 
     def _check_store(self) -> None:
-        controller = self._lab.spec.with_role(Role.CONTROLLER)[0]
-        database = self._lab.directory(controller) / "config.db"
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
-        assert verdict == "ok", f"I5: {verdict}"
+        asyncio.run(store_is_whole(self._lab))
+
+
+async def store_is_whole(lab: Lab) -> None:
+    """Raise NotWhole unless the controller's store has no dangling or doubled fact."""
+    controller = lab.spec.with_role(Role.CONTROLLER)[0]
+    store = SqliteStore.open(lab.directory(controller) / "config.db", readonly=True)
+    try:
+        await assert_whole(store)
+    finally:
+        await store.close()
 
 
 def _text(pair: Reach) -> str:

@@ -47,7 +47,10 @@ def closed_by_peer(peer: socket.socket) -> bytes:
         STREAM + b"\xff\xfe\x00\x00",
         STREAM + b'<iq type="set" from="evil" to="network-control@contrailsystems.com/bgp-peer">'
         b'<pubsub xmlns="http://jabber.org/protocol/pubsub"><publish node="1/1/x:y:z:z/not-an-ip">'
-        b"<item><entry><nlri><af>1</af></nlri></entry></item></publish></pubsub></iq>",
+        b"<item><entry><nlri><af>1</af></nlri></entry></item></publish></pubsub></iq>"
+        b'<iq type="set" from="evil" to="network-control@contrailsystems.com/bgp-peer">'
+        b'<pubsub xmlns="http://jabber.org/protocol/pubsub"><collection node="x:y:z:z">'
+        b'<associate node="1/1/x:y:z:z/not-an-ip"/></collection></pubsub></iq>',
     ],
 )
 def test_malformed_xmpp_closes_that_session_alone(lab: Lab, garbage: bytes) -> None:

@@ -10,6 +10,7 @@ import time
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Raw
 
 from tungsten.lab import demo
 from tungsten.lab.lab import Lab
@@ -58,7 +59,7 @@ def test_malformed_packets_are_counted_and_reach_no_other_network(lab: Lab) -> N
     chance = random.Random(7)
     vm1, vm4 = lab.state.workloads["vm1"], lab.state.workloads["vm4"]
     head = Ether(src=vm1.mac, dst=VRRP)
-    whole = bytes(head / IP(src=vm1.address, dst=vm4.address) / UDP(dport=9) / b"x" * 64)
+    whole = bytes(head / IP(src=vm1.address, dst=vm4.address) / UDP(dport=9) / Raw(b"x" * 64))
     frames = [
         whole[:15],
         whole[:30],

@@ -56,14 +56,14 @@ def test_killing_and_restarting_an_agent_loses_no_packet(lab: Lab) -> None:
         time.sleep(1)
         lab.start_process("compute2").wait()
         time.sleep(3)
-    assert_lossless(running, 400)
+    assert_lossless(running, 100)
 
 
 def test_stopping_an_agent_in_order_loses_no_packet_either(lab: Lab) -> None:
     with streams(lab) as running:
         lab.restart("compute1")
         time.sleep(2)
-    assert_lossless(running, 200)
+    assert_lossless(running, 100)
 
 
 def test_a_controller_that_is_killed_takes_nothing_down(lab: Lab) -> None:
@@ -72,7 +72,7 @@ def test_a_controller_that_is_killed_takes_nothing_down(lab: Lab) -> None:
         time.sleep(3)
         lab.start_process("controller").wait()
         time.sleep(5)
-    assert_lossless(running, 800)
+    assert_lossless(running, 400)
 
 
 def test_ids_labels_and_routes_are_the_same_after_a_restart(lab: Lab) -> None:
