@@ -177,7 +177,7 @@ class PagedTable(Generic[F, Row]):
         self, form: F, total: int, begin: int, end: int, last: int, *, whole: bool
     ) -> PageReqData:
         table = self.table(form)
-        filters = {name: text for name, text in _filters(form).items() if text}
+        filters = _given(form)
         size = end - begin + 1
 
         def key(first: int, final: int) -> str:
@@ -193,14 +193,14 @@ class PagedTable(Generic[F, Row]):
         )
 
 
-def _filters(form: Form) -> dict[str, str]:
-    return {name: _filter_text(getattr(form, name)) for name in form.__struct_fields__}
-
-
-def _filter_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "1" if value else ""
-    return str(value)
+def _given(form: Form) -> dict[str, str]:
+    """The parameters of a form that differ from their defaults, as a key carries them."""
+    absent = type(form)()
+    return {
+        name: str(int(value)) if isinstance(value, bool) else str(value)
+        for name in form.__struct_fields__
+        if (value := getattr(form, name)) != getattr(absent, name)
+    }
 
 
 def form_of(form: type[F], filters: Mapping[str, str]) -> F | None:

@@ -11,77 +11,17 @@ import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.introspect.views import RI1, RI2, VN1, WHEN, control_rib
 
-from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes
-from tungsten.bgp.families import EVPN, INET
-from tungsten.bgp.nlri import MacIp, pack_prefix
-from tungsten.control.instances import InstanceConfig, Instances
+from tungsten.bgp.families import INET
+from tungsten.bgp.nlri import pack_prefix
 from tungsten.control.introspect import ControlView, control_requests
 from tungsten.control.introspect_routes import pattern, stamp
 from tungsten.control.introspect_structs import BgpNeighborResp
-from tungsten.control.paths import ATTRIBUTES, Path, PathFlag, Protocol, Source
-from tungsten.control.tables import Rib
+from tungsten.control.paths import ATTRIBUTES, Path, Protocol, Source
 from tungsten.introspect import ConnectionInfo, IntrospectServer
 from tungsten.introspect.client import Introspect, IntrospectError, rows
-
-VN1 = "default-domain:admin:vn1"
-RI1 = f"{VN1}:vn1"
-RI2 = "default-domain:admin:vn2:vn2"
-TARGET1 = communities.route_target(64512, 8000004)
-TARGET2 = communities.route_target(64512, 8000005)
-WHEN = 1556373799.075046
-
-
-def make_rib() -> tuple[Rib, Instances]:
-    rib = Rib()
-    instances = Instances(rib)
-    both = frozenset({TARGET1, TARGET2})
-    instances.apply(
-        [
-            InstanceConfig(RI1, frozenset({TARGET1}), frozenset({TARGET1}), VN1, 4),
-            InstanceConfig(RI2, both, frozenset({TARGET2}), "default-domain:admin:vn2", 5),
-        ]
-    )
-    agent = Source(
-        "node1", Protocol.XMPP, socket.inet_aton("10.0.0.5"), socket.inet_aton("10.0.0.5")
-    )
-    table = rib.vrf_table(RI1, INET)
-    rd = b"\0\1" + socket.inet_aton("10.0.0.5") + b"\0\1"
-    for last in range(1, 4):
-        attributes = PathAttributes(
-            next_hop=socket.inet_aton("10.0.0.5"),
-            local_preference=200,
-            med=100,
-            extended_communities=(
-                communities.encapsulation("gre"),
-                communities.encapsulation("udp"),
-                communities.security_group(64512, 8000001),
-            ),
-        )
-        path = Path(
-            agent,
-            ATTRIBUTES.intern(attributes),
-            label=20 + last,
-            rd=rd,
-            sub_protocol="interface",
-            modified=WHEN,
-        )
-        table.add(pack_prefix(socket.inet_aton(f"192.168.100.{last}"), 32), path)
-    mac = bytes.fromhex("02844fc3402b")
-    rib.vrf_table(RI1, EVPN).add(
-        MacIp(bytes(8), 0, mac, socket.inet_aton("192.168.100.3")).key,
-        Path(
-            agent,
-            ATTRIBUTES.intern(PathAttributes(next_hop=socket.inet_aton("10.0.0.5"))),
-            label=18,
-            rd=rd,
-            flags=PathFlag.STALE,
-            modified=WHEN,
-        ),
-    )
-    rib.process()
-    return rib, instances
 
 
 def neighbours() -> list[BgpNeighborResp]:
@@ -99,7 +39,7 @@ def neighbours() -> list[BgpNeighborResp]:
 
 @pytest_asyncio.fixture
 async def control() -> AsyncIterator[Introspect]:
-    rib, instances = make_rib()
+    rib, instances = control_rib()
     view = ControlView(
         "ctl1",
         rib,
@@ -267,7 +207,7 @@ async def test_routes_are_paged_by_count_and_cursor(control: Introspect) -> None
 
 
 async def test_long_tables_come_in_pages_and_whole(control: Introspect) -> None:
-    rib, instances = make_rib()
+    rib, instances = control_rib()
     source = Source("node2", Protocol.XMPP)
     attributes = ATTRIBUTES.intern(PathAttributes(next_hop=socket.inet_aton("10.0.0.6")))
     table = rib.vrf_table(RI1, INET)
