@@ -44,6 +44,7 @@ from tungsten.xmpp.stanzas import ConfigMessage, RouteRetract, RouteUpdate
 
 log = structlog.get_logger("tungsten.agent")
 
+CHEAP_SECONDS, PAUSE_SECONDS = 0.01, 0.5
 ROUTE_QUIET_SECONDS = 3.0
 """How long no route may have come for a VRF's routes to count as all there, once a control has
 said end-of-rib before the VRF was asked for."""
@@ -108,6 +109,7 @@ class Agent:
         self._sessions = [_SessionState() for _ in range(sessions)]
         self._cache: dict[str, _CachedVrf] = {}
         self._scheduled: asyncio.Handle | None = None
+        self._not_before = 0.0
         self._config_at = 0.0
         self._config_ended = False
         self._waiting: dict[str, str] = {}
@@ -228,9 +230,14 @@ class Agent:
     # reconciliation
 
     def mark(self) -> None:
-        """Something changed: reconcile once, soon."""
+        """Something changed: reconcile once, soon; at once when the last time was cheap.
+
+        A reconciliation that took long is followed by as long a pause (at most
+        :data:`PAUSE_SECONDS`), so that a flood of routes is taken in by a few.
+        """
         if self._scheduled is None:
-            self._scheduled = asyncio.get_running_loop().call_soon(self._run)
+            loop = asyncio.get_running_loop()
+            self._scheduled = loop.call_at(max(self._not_before, loop.time()), self._run)
 
     def stop(self) -> None:
         """Do nothing any more."""
@@ -239,7 +246,12 @@ class Agent:
 
     def _run(self) -> None:
         self._scheduled = None
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         self.reconcile()
+        ended = loop.time()
+        if ended - begun > CHEAP_SECONDS:
+            self._not_before = ended + min(ended - begun, PAUSE_SECONDS)
 
     def reconcile(self) -> None:
         """Go from what is known to what is wanted, and bring it about."""

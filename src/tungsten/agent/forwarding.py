@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 from tungsten.agent.oper import Interface, Oper, Subnet, Vrf
@@ -43,14 +44,27 @@ class Encapsulation(Enum):
         self.wire_name = wire_name
 
 
+@lru_cache(1024)
 def choose_encapsulation(
-    order: Iterable[Encapsulation], offered: Iterable[str]
+    order: tuple[Encapsulation, ...], offered: tuple[str, ...]
 ) -> Encapsulation | None:
     """The first of our ``order`` that the route offers (XMPP names); None when there is none."""
-    names = set(offered)
-    return next(
-        (encapsulation for encapsulation in order if encapsulation.wire_name in names), None
-    )
+    return next((encap for encap in order if encap.wire_name in offered), None)
+
+
+@lru_cache(1 << 17)
+def _network(prefix: str) -> IPv4Network:
+    """A prefix; the same few come again and again."""
+    return IPv4Network(prefix)
+
+
+@lru_cache(1 << 14)
+def _tunnel_end(address: str) -> IPv4Address | None:
+    """The address of a path, when tunnels can go there."""
+    try:
+        return IPv4Address(address)
+    except ValueError:
+        return None
 
 
 # --- next hops ------------------------------------------------------------------------------
@@ -342,9 +356,8 @@ class _VrfCompiler:
 
     def _path(self, hop: PathHop, layer2: bool) -> Member | None:
         """A path of a received route as a leg; None when it leads nowhere."""
-        try:
-            remote = IPv4Address(hop.address)
-        except ValueError:
+        remote = _tunnel_end(hop.address)
+        if remote is None:
             return None
         if remote == self.context.address:
             return self._own_path(hop.label, layer2)
@@ -398,7 +411,7 @@ class _VrfCompiler:
         return found
 
     def _add_received(self, item: InetItem, stitched: Mapping[str, str]) -> None:
-        prefix = IPv4Network(item.prefix)
+        prefix = _network(item.prefix)
         legs = {
             member
             for hop in item.next_hops

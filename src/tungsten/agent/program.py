@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 from tungsten.agent import forwarding as fwd
@@ -82,6 +83,7 @@ class _Numbering:
         self.ids = ids
         self.oper = oper
         self.host = host
+        self.numbers: dict[fwd.NextHop, int] = {}
         self.tables = Tables(names={name: set() for name in ("vif", "vrf", "nh", "label")})
 
     def id(self, space: str, key: str) -> int:
@@ -158,8 +160,9 @@ class _Numbering:
 
     def nexthop(self, symbolic: fwd.NextHop) -> int:
         """The number of a next hop; the first mention writes it, and what it needs."""
-        number = self.id("nh", symbolic.key)
-        if number not in self.tables.nexthops:
+        number = self.numbers.get(symbolic)
+        if number is None:
+            number = self.numbers[symbolic] = self.id("nh", symbolic.key)
             self.tables.nexthops[number] = self.realise(symbolic)
         return number
 
@@ -225,10 +228,10 @@ class _Numbering:
                 nh=self.nexthop(route.nexthop),
                 label=route.label,
                 flags=_route_flags(route),
-                mac=Mac(route.mac) if route.mac else None,
+                mac=_mac(route.mac) if route.mac else None,
             )
         for mac, entry in tables.bridge.items():
-            self.tables.bridge[vrf, Mac(mac)] = BridgeEntry(
+            self.tables.bridge[vrf, _mac(mac)] = BridgeEntry(
                 nh=self.nexthop(entry.nexthop), label=entry.label
             )
 
@@ -245,6 +248,12 @@ def number(ids: Ids, oper: Oper, vrf_tables: Mapping[str, fwd.VrfTables], host: 
     for name in sorted(vrf_tables):
         numbering.add_vrf(name, vrf_tables[name])
     return numbering.tables
+
+
+@lru_cache(1 << 16)
+def _mac(text: str) -> Mac:
+    """A MAC; the same few come again and again."""
+    return Mac(text)
 
 
 def _vif_flags(interface: Interface, vrf: Vrf) -> VifFlag:

@@ -206,9 +206,9 @@ def test_a_network_without_layer_2_has_no_bridge_table() -> None:
 
 def test_the_first_of_our_encapsulations_that_is_offered_is_used() -> None:
     udp_first = (Encapsulation.MPLS_UDP, Encapsulation.VXLAN)
-    assert choose_encapsulation(udp_first, ["gre", "udp"]) is Encapsulation.MPLS_UDP
-    assert choose_encapsulation(udp_first, ["vxlan"]) is Encapsulation.VXLAN
-    assert choose_encapsulation(udp_first, ["gre", "native"]) is None
+    assert choose_encapsulation(udp_first, ("gre", "udp")) is Encapsulation.MPLS_UDP
+    assert choose_encapsulation(udp_first, ("vxlan",)) is Encapsulation.VXLAN
+    assert choose_encapsulation(udp_first, ("gre", "native")) is None
     oper = Oper(encapsulations=("VXLAN", "Native", "MPLSoUDP"))
     assert supported_order(oper, MPLS) == (Encapsulation.VXLAN, Encapsulation.MPLS_UDP)
 
