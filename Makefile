@@ -41,13 +41,13 @@ $(BIN)/python: | $(STAMP)/debian-run
 
 $(STAMP)/python-run: requirements/run.txt pyproject.toml $(BIN)/python
 	@echo "installing Python packages"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/run.txt
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/run.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(STAMP)/python-test: requirements/test.txt $(STAMP)/python-run
 	@echo "installing Python packages for tests"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/test.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/test.txt
 	@touch $@
 
 bpf: | $(STAMP)/debian-run

@@ -40,6 +40,7 @@ async def one(lab: Lab, number: int) -> float:
         namespace.ip("addr", "add", f"{made.address}/24", "dev", "eth0")
         workloads.add_port(
             compute,
+            name=f"x{number}",
             vmi=made.vmi,
             vm=made.vm,
             network=made.network_uuid,

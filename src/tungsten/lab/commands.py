@@ -142,12 +142,17 @@ def execute(
     name: Name = "demo",
 ) -> None:
     """Run a command in the network of a workload or host."""
-    command = _do(lambda: labs.attach(name).namespace(part).argv(*argv))
+    lab = _do(lambda: labs.attach(name))
+    if argv[0] == "--":
+        del argv[0]
+    command = _do(lambda: lab.namespace(part).argv(*argv))
     sys.stdout.flush()
-    # Console scripts of this installation (vif, nh, tungsten...) are found inside as well.
+    # Console scripts of this installation (vif, nh, tungsten...) are found inside as well, and
+    # those that read a host's datapath read that host's.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    env = {**os.environ, "PATH": path, "TUNGSTEN_BPF_DIR": str(lab.bpf_dir(part))}
     try:
-        os.execvpe(command[0], command, {**os.environ, "PATH": path})  # noqa: S606
+        os.execvpe(command[0], command, env)  # noqa: S606
     except OSError as error:
         typer.echo(f"tungsten lab: {command[0]}: {error.strerror}", err=True)
         raise typer.Exit(1) from None

@@ -8,6 +8,7 @@ packet inside MPLS over UDP.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import time
@@ -173,14 +174,15 @@ def what_next(lab: Lab) -> str:
     first, second = list(lab.state.workloads)[:2]
     address = lab.state.workloads[second].address
     option = "" if lab.name == "demo" else f" --name {lab.name}"
-    return "\n".join(
-        [
-            f"tungsten lab exec{option} {first} -- ping -c3 {address}",
-            f"tungsten lab status{option}",
-            f"curl {lab.api_url}/virtual-networks",
-            f"tungsten get vn --url {lab.api_url}",
-            f"tungsten lab exec{option} {lab.state.workloads[first].host} -- "
-            f"vif --pin-dir {lab.bpf_dir(lab.state.workloads[first].host)} --list",
-            f"tungsten lab down{option}",
-        ]
-    )
+    vm_host = lab.state.workloads[first].host
+    url = "" if lab.api_url.endswith(f":{labs.DEMO_PORT}") else f" --url {lab.api_url}"
+    lines = [] if shutil.which("tungsten") else ["source .venv/bin/activate"]
+    lines += [
+        f"tungsten lab exec{option} {first} -- ping -c3 {address}",
+        f"tungsten lab exec{option} {vm_host} -- vif --list",
+        f"tungsten lab status{option}",
+        f"tungsten get vn{url}",
+        f"curl {lab.api_url}/virtual-networks",
+        f"tungsten lab down{option}",
+    ]
+    return "\n".join(lines)

@@ -215,6 +215,7 @@ class Lab:
         await asyncio.to_thread(
             workloads.add_port,
             compute,
+            name=name,
             vmi=made.vmi,
             vm=made.vm,
             network=made.network_uuid,

@@ -65,7 +65,15 @@ def port_request(
 
 
 def add_port(
-    compute: Namespace, *, vmi: str, vm: str, network: str, tap: str, mac: str, address: str
+    compute: Namespace,
+    *,
+    name: str,
+    vmi: str,
+    vm: str,
+    network: str,
+    tap: str,
+    mac: str,
+    address: str,
 ) -> None:
     """Announce a plugged interface to the agent, in the form of nova's driver."""
     port_request(
@@ -77,7 +85,7 @@ def add_port(
             "instance-id": vm,
             "vn-id": network,
             "vm-project-id": "",
-            "display-name": tap,
+            "display-name": name,
             "ip-address": address,
             "ip6-address": "",
             "system-name": tap,
