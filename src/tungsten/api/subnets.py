@@ -234,13 +234,18 @@ def _pools(spec: SubnetSpec, network: Network, unit: int, owner: str) -> tuple[P
     for one, two in itertools.pairwise(ordered):
         if two.first <= one.last:
             raise SubnetError(f"{owner} has invalid subnet({network}:overlapping alloc-pools)")
-    whole = pools or [Pool(first, last - 1)]
+    whole = pools or [_whole(network)]
     for pool in whole:
         held = (pool.last - pool.first) // unit + 1 if pool.last >= pool.first else 0
         lost = sum(1 for end in {first // unit, last // unit} if _within(end * unit, pool, unit))
         if held <= lost:
             raise _refuse_unit(unit, network, owner, "Pool range<=block_alloc_unit")
     return tuple(whole)
+
+
+def _whole(network: Network) -> Pool:
+    """The pool of a subnet that names none."""
+    return Pool(int(network.network_address), int(network.broadcast_address) - 1)
 
 
 def _within(value: int, pool: Pool, unit: int) -> bool:
@@ -285,7 +290,7 @@ def refuse_change(old: Subnet, new: Subnet, owner: str) -> None:
         )
     if new.unit != old.unit:
         raise _refuse_unit(new.unit, new.network, owner, f"it is {old.unit} and cannot change")
-    missing = set(old.pools) - set(new.pools)
+    missing = set(old.pools) - set(new.pools) - {_whole(old.network)}
     if missing and not _covers(new.pools, missing):
         raise SubnetError(
             f"{owner} has invalid subnet({old.cidr}:allocation pool delete is not allowed)", 400
