@@ -31,6 +31,7 @@ from tungsten.agent import forwarding as fwd
 from tungsten.agent.advertise import Advertisement, Origin, advertise
 from tungsten.agent.channel import Wanted
 from tungsten.agent.config import ConfigGraph
+from tungsten.agent.config_cache import ConfigCache
 from tungsten.agent.derive import compile_oper
 from tungsten.agent.hardening import harden_port
 from tungsten.agent.ids import Ids, IdsExhausted
@@ -71,6 +72,7 @@ class _SessionState:
 class Settings:
     """What the core needs of the agent's settings, resolved."""
 
+    name: str
     state_dir: Path
     fabric: str
     address: IPv4Address
@@ -114,9 +116,27 @@ class Agent:
         self._config_ended = False
         self._waiting: dict[str, str] = {}
         self._hardened: set[tuple[str, int]] = set()
+        self._cache_file = ConfigCache(settings.state_dir / "config.xml", settings.name)
         if self.ids.problem:
             log.error("ids_lost", reason=self.ids.problem)
         self._reserve_held()
+
+    def load_config(self) -> None:
+        """Start from the configuration of the last run."""
+        messages = self._cache_file.load(self.graph)
+        if self._cache_file.problem:
+            log.error("config_cache_lost", reason=self._cache_file.problem)
+        elif messages:
+            log.info("config_cache_read", objects=len(self.graph))
+
+    def save_config(self) -> None:
+        """Keep a complete configuration for the next run."""
+        if not self.config_complete:
+            return
+        try:
+            self._cache_file.save(self.graph)
+        except OSError as error:
+            log.error("config_cache_not_written", reason=str(error))
 
     # what the controls are told
 
@@ -159,6 +179,7 @@ class Agent:
     def config_begins(self) -> None:
         """All configuration will be sent again."""
         self.graph.begin()
+        self.config_complete = False
         self._config_ended = False
         self._config_at = time.monotonic()
 
@@ -176,8 +197,9 @@ class Agent:
     # time
 
     def tick(self) -> None:
-        """Once a second: completeness by silence, stale ports."""
+        """Once a second: completeness by silence, the configuration's file, stale ports."""
         self._check_complete()
+        self.save_config()
         expired = self.ports.expire(
             time.monotonic(), self.settings.stale_port_seconds, self._vouch_for
         )
@@ -214,8 +236,15 @@ class Agent:
         quiet = now - self._config_at
         if self._config_ended:
             # Configuration of virtual machines asked for late may follow the mark.
-            return not self.oper.waiting or quiet >= ROUTE_QUIET_SECONDS
+            return self._ports_are_fresh() or quiet >= ROUTE_QUIET_SECONDS
         return quiet >= self.settings.config_quiet_seconds
+
+    def _ports_are_fresh(self) -> bool:
+        """Every port's configuration was sent by the control that has the role now."""
+        return not self.oper.waiting and all(
+            self.graph.is_fresh(("virtual-machine-interface", interface.name))
+            for interface in self.oper.interfaces.values()
+        )
 
     def _reset_route_quiet(self, now: float) -> None:
         for state in self._sessions:

@@ -101,6 +101,11 @@ class ConfigGraph:
             self.revision += 1
         return gone
 
+    def is_fresh(self, key: Key) -> bool:
+        """The node was sent since :meth:`begin`."""
+        node = self._nodes.get(key)
+        return node is not None and node.generation == self._generation
+
     def operations(self) -> Iterator[ConfigOperation]:
         """All that is held, as one would send it."""
         for (type_, name), node in self._nodes.items():

@@ -130,7 +130,8 @@ class Shown:
             dip=str(hop.dip) if tunnel else None,
             vrf=self.vrf_name(hop.vrf),
             itf=self.device(hop.oif) if hop.type in (NhType.ENCAP, NhType.RECEIVE) else "",
-            mac=short_mac(hop.dmac),
+            # Scripts print "to MAC" of a tunnel when there is an element at all.
+            mac=None if tunnel and hop.dmac is None else short_mac(hop.dmac),
             mcast="enabled" if hop.flags & NhFlag.MULTICAST else "disabled",
             mc_list=self._members(hop, depth=0),
             tunnel_type=_tunnel_type(hop) if tunnel else None,

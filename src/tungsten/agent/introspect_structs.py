@@ -161,7 +161,7 @@ class NhSandeshData(Struct, frozen=True, kw_only=True):
     dip: Annotated[str | None, Field(6)] = None
     vrf: Annotated[str, Field(7, link="VrfListReq")] = ""
     itf: Annotated[str, Field(8, link="ItfReq")] = ""
-    mac: Annotated[str, Field(9)] = ""
+    mac: Annotated[str | None, Field(9)] = ""
     mcast: Annotated[str, Field(12)] = "disabled"
     mc_list: Annotated[Sequence[McastData], Field(14)] = ()
     tunnel_type: Annotated[str | None, Field(16)] = None

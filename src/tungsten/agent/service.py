@@ -109,6 +109,7 @@ class AgentService:
             agent, self.settings.dhcp_lease_seconds, self.settings.dhcp_short_lease_seconds
         )
         await self._open_pkt0(agent, records)
+        agent.load_config()
         agent.reconcile()
         await self._open_controls(agent, core)
         server = HttpServer(PortApi(ports, records).app, self._port_endpoint)
@@ -141,6 +142,7 @@ class AgentService:
                 f"agent.fabric_address: {fabric} has no IPv4 address; give it one, or set this"
             )
         return CoreSettings(
+            name=self.name,
             state_dir=Path(settings.state_dir),
             fabric=fabric,
             address=address,
