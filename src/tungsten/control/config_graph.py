@@ -18,8 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
+import structlog
 
-from tungsten.model import Complex, Resource, parent_link, resource_type
+from tungsten.model import Complex, ModelError, Resource, parent_link, resource_type
 from tungsten.model.common import IdPermsType, UuidType
 from tungsten.model.ifmap import (
     attr_name,
@@ -30,6 +31,8 @@ from tungsten.model.ifmap import (
 )
 from tungsten.store.base import Change, ChangeKind, Record
 from tungsten.store.records import from_record
+
+_log = structlog.get_logger("tungsten.control")
 
 Vertex = tuple[str, str]
 #: (left, right, metadata)
@@ -86,6 +89,8 @@ class ConfigGraph:
 
     def __init__(self) -> None:
         self.nodes: dict[Vertex, Node] = {}
+        #: Why the last state of a record could not be read, by uuid; its former state stands.
+        self.unreadable: dict[str, str] = {}
         self._neighbors: dict[Vertex, dict[tuple[str, Vertex], Link]] = {}
         self._by_uuid: dict[str, Vertex] = {}
         self._said: dict[str, _Said] = {}
@@ -134,7 +139,13 @@ class ConfigGraph:
         return delta
 
     def _put(self, record: Record, delta: GraphDelta) -> None:
-        resource = from_record(record)
+        try:
+            resource = from_record(record)
+        except ModelError as error:
+            self.unreadable[record.uuid] = str(error)
+            _log.error("record_unreadable", type=record.type, uuid=record.uuid, error=str(error))
+            return
+        self.unreadable.pop(record.uuid, None)
         vertex = (record.type, node_name(resource))
         known = self._said.get(record.uuid)
         if known is not None and known.vertex != vertex:
@@ -208,6 +219,7 @@ class ConfigGraph:
         said.attributes = set(attributes)
 
     def _remove(self, uuid: str, delta: GraphDelta) -> None:
+        self.unreadable.pop(uuid, None)
         said = self._said.pop(uuid, None)
         if said is None:
             return

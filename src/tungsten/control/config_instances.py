@@ -15,12 +15,14 @@ import structlog
 from tungsten.bgp import communities
 from tungsten.model import BgpRouter, GlobalSystemConfig, RoutingInstance, VirtualNetwork
 
-from .config_graph import ConfigGraph
+from .config_graph import ConfigGraph, GraphDelta, Vertex
 from .instances import InstanceConfig
 from .settings import ControlSettings
 from .tables import MASTER
 
 DEFAULT_ASN = 64512
+_INSTANCE = "routing-instance"
+_CONNECTION = "connection"
 _log = structlog.get_logger("tungsten.control")
 
 
@@ -66,33 +68,50 @@ def own_router(graph: ConfigGraph, name: str) -> BgpRouter | None:
     return None
 
 
-def instance_configs(graph: ConfigGraph) -> list[InstanceConfig]:
-    """All routing instances that are configured, in order of name."""
-    own: dict[str, tuple[RoutingInstance, set[bytes], set[bytes]]] = {}
-    for uuid, resource in graph.resources("routing-instance").items():
-        assert isinstance(resource, RoutingInstance)
-        imports, exports = _targets(resource)
-        own[uuid] = (resource, imports, exports)
-    connected: dict[str, set[str]] = {}
-    for uuid, (resource, _, _) in own.items():
-        for ref in resource.routing_instance_refs:
-            if ref.uuid in own:
-                connected.setdefault(uuid, set()).add(ref.uuid)
-                connected.setdefault(ref.uuid, set()).add(uuid)
-    configs = []
-    for uuid, (resource, imports, exports) in own.items():
-        others = [own[other][2] for other in connected.get(uuid, ())]
-        network, index = _network(graph, resource)
-        configs.append(
-            InstanceConfig(
-                ":".join(resource.fq_name),
-                frozenset(imports.union(*others)),
-                frozenset(exports),
-                network,
-                index,
-            )
-        )
-    return sorted(configs, key=lambda config: config.name)
+def changed_instances(graph: ConfigGraph, delta: GraphDelta) -> dict[str, InstanceConfig | None]:
+    """The instances that a change of the graph concerns, by name; None: it is gone.
+
+    Those are the changed ones, those of changed networks, and those connected to either.
+    """
+    concerned = {vertex for vertex in delta.nodes if vertex[0] == _INSTANCE}
+    for left, right, _ in delta.links_added | delta.links_removed:
+        concerned |= {end for end in (left, right) if end[0] == _INSTANCE}
+    for vertex in delta.nodes:
+        if vertex[0] == "virtual-network":
+            concerned |= {other for _, other in graph.neighbors(vertex) if other[0] == _INSTANCE}
+    for vertex in list(concerned):
+        concerned |= _connected(graph, vertex)
+    return {vertex[1]: _config(graph, vertex) for vertex in concerned}
+
+
+def _config(graph: ConfigGraph, vertex: Vertex) -> InstanceConfig | None:
+    resource = _instance(graph, vertex)
+    if resource is None:
+        return None
+    imports, exports = _targets(resource)
+    for other in _connected(graph, vertex):
+        neighbor = _instance(graph, other)
+        if neighbor is not None:
+            imports |= _targets(neighbor)[1]
+    network, index = _network(graph, resource)
+    return InstanceConfig(vertex[1], frozenset(imports), frozenset(exports), network, index)
+
+
+def _instance(graph: ConfigGraph, vertex: Vertex) -> RoutingInstance | None:
+    node = graph.nodes.get(vertex)
+    resource = node.resource if node is not None else None
+    return resource if isinstance(resource, RoutingInstance) else None
+
+
+def _connected(graph: ConfigGraph, vertex: Vertex) -> set[Vertex]:
+    """Instances joined to one by a connection, directly or through what the link says."""
+    found: set[Vertex] = set()
+    for metadata, other in graph.neighbors(vertex):
+        if metadata == _CONNECTION:
+            found.add(other)
+            if other[0] == _CONNECTION:
+                found |= {far for name, far in graph.neighbors(other) if name == _CONNECTION}
+    return {end for end in found if end[0] == _INSTANCE and end != vertex}
 
 
 def _targets(resource: RoutingInstance) -> tuple[set[bytes], set[bytes]]:

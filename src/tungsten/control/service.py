@@ -14,24 +14,35 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
 
 import structlog
 
-from tungsten.store.base import Commit, Compacted, Store
+from tungsten.introspect import IntrospectServer
+from tungsten.store.base import Commit, Compacted, Store, StoreUnavailable
 from tungsten.xmpp.stream import SessionOptions
 from tungsten.xmpp.transport import TransportOptions, XmppServer
 
+from .bgp_config import BgpDefaults
+from .bgp_peers import BgpPeers
 from .config_export import ConfigExporter
 from .config_graph import ConfigGraph, GraphDelta
-from .config_instances import GlobalConfig, global_config, instance_configs, own_router
-from .instances import Instances
+from .config_instances import GlobalConfig, changed_instances, global_config, own_router
+from .instances import InstanceConfig, Instances
+from .introspect import MODULE, ControlView, control_requests
+from .introspect_agents import agent_neighbours, xmpp_connections
+from .introspect_structs import BgpNeighborResp
 from .settings import ControlSettings, split_listen
-from .tables import Rib
+from .tables import MASTER, Rib
 from .xmpp_peers import XmppPeers
 
 ROUTES_PER_SLICE = 2048
-COMMITS_PER_BATCH = 512
+#: Seconds of work on configuration after which the event loop gets a turn.
+SLICE_TIME = 0.02
+#: Seconds between attempts to follow a store that failed.
+STORE_RETRY = 1.0
 _log = structlog.get_logger("tungsten.control")
 
 
@@ -49,6 +60,9 @@ class ControlService:
         self.revision = 0
         #: Told of every change of the configuration, after instances have followed.
         self.on_config: list[Callable[[GraphDelta], None]] = []
+        #: Who lists neighbours for introspect: agents, and whoever else joins.
+        self.neighbours: list[Callable[[], Iterable[BgpNeighborResp]]] = []
+        self._introspect: IntrospectServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,7 +73,9 @@ class ControlService:
         host, port = split_listen("xmpp_listen", self.settings.xmpp_listen)
         self._loop = asyncio.get_running_loop()
         self.peers = XmppPeers(self.settings, self.rib, self.instances, self.exporter)
+        self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
         self.rib.on_marked = self.exporter.on_work = self.peers.on_work = self._schedule
+        self.bgp.on_work = self._schedule
         await self._load()
         options = TransportOptions(
             session=SessionOptions(hold_time=self._hold_time()),
@@ -67,10 +83,14 @@ class ControlService:
         )
         self.server = XmppServer(host, port, self.peers, options=options)
         await self.server.start()
+        await self.bgp.start(*self._bgp_listen())
         self._tasks = [
             asyncio.create_task(self._follow(), name="control configuration"),
             asyncio.create_task(self._tick(), name="control timers"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_report)
+        await self._start_introspect(f"{host}:{self.server.port}")
         _log.info("control_up", name=self.settings.name, xmpp=f"{host}:{self.server.port}")
 
     async def stop(self) -> None:
@@ -79,15 +99,54 @@ class ControlService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._introspect is not None:
+            await self._introspect.stop()
+        await self.bgp.stop()
         await self.server.stop()
         self.peers.stop()
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def _start_introspect(self, endpoint: str) -> None:
+        if not self.settings.introspect_listen:
+            return
+        view = ControlView(
+            self.settings.name,
+            self.rib,
+            self.instances,
+            neighbours=lambda: [row for rows in self.neighbours for row in rows()],
+            xmpp_connections=lambda: xmpp_connections(self.peers, endpoint),
+        )
+        address = endpoint.rpartition(":")[0]
+        self.neighbours.append(
+            lambda: agent_neighbours(self.peers, address, self.instances.replication.asn)
+        )
+        self._introspect = IntrospectServer(
+            self.settings.introspect_listen, MODULE, control_requests(view)
+        )
+        await self._introspect.start()
 
     @property
     def xmpp_port(self) -> int:
         """The port that agents connect to."""
         return self.server.port
+
+    @property
+    def bgp_port(self) -> int:
+        """The port that BGP neighbours connect to; negative when there is none."""
+        return self.bgp.port
+
+    def _bgp_listen(self) -> tuple[str, int]:
+        if not self.settings.bgp_listen:
+            return "", -1
+        return split_listen("bgp_listen", self.settings.bgp_listen)
+
+    def _bgp_defaults(self) -> BgpDefaults:
+        """Sessions are opened from the address that is listened on, if it is just one."""
+        host = self._bgp_listen()[0]
+        specific = bool(host) and not ip_address(host).is_unspecified
+        return BgpDefaults(self.settings.bgp_hold_time, host if specific else "")
 
     # --- configuration
 
@@ -101,11 +160,18 @@ class ControlService:
     async def _follow(self) -> None:
         while True:
             try:
+                breathed = time.monotonic()
                 async for commit in self.store.watch(self.revision):
                     self._commit(commit)
+                    if time.monotonic() - breathed > SLICE_TIME:
+                        await asyncio.sleep(0)
+                        breathed = time.monotonic()
             except Compacted:
                 _log.warning("configuration_reloaded", after=self.revision)
                 await self._load()
+            except StoreUnavailable as error:
+                _log.error("configuration_lost", after=self.revision, error=str(error))
+                await asyncio.sleep(STORE_RETRY)
 
     def _commit(self, commit: Commit) -> None:
         delta = self.graph.apply(commit.changes)
@@ -118,10 +184,17 @@ class ControlService:
         types = {vertex[0] for vertex in delta.nodes}
         if types & _GLOBAL_TYPES or self.global_config is None:
             self._configure_globals()
-        if types & _INSTANCE_TYPES or any(
-            link[0][0] in _INSTANCE_TYPES for link in delta.links_added | delta.links_removed
+        for name, config in changed_instances(self.graph, delta).items():
+            if config is not None:
+                self.instances.put(config)
+            elif name == MASTER:
+                self.instances.put(InstanceConfig(MASTER))
+            else:
+                self.instances.delete(name)
+        if types & _BGP_TYPES or any(
+            link[2] == _PEERING for link in delta.links_added | delta.links_removed
         ):
-            self.instances.apply(instance_configs(self.graph))
+            self._configure_bgp()
         self.exporter.graph_changed(delta)
         for tell in self.on_config:
             tell(delta)
@@ -141,6 +214,13 @@ class ControlService:
             self.peers.republish()
         if before is not None and before.xmpp_hold_time != now.xmpp_hold_time:
             self.peers.set_hold_time(now.xmpp_hold_time)
+
+    def _configure_bgp(self) -> None:
+        assert self.global_config is not None
+        self.bgp.end_of_rib_time = self.global_config.end_of_rib_time
+        self.bgp.startup_time = self.settings.startup_time
+        asn = self.instances.replication.asn
+        self.bgp.configure(self.graph, self.settings.name, asn, self.peers.router_id)
 
     def _router_id(self) -> bytes:
         text = self.settings.router_id
@@ -172,6 +252,7 @@ class ControlService:
         settled = self.rib.process(ROUTES_PER_SLICE)
         more = self.exporter.flush()
         more = self.peers.flush() or more
+        more = self.bgp.flush() or more
         if (more or not settled) and not self._scheduled and self._loop is not None:
             self._scheduled = True
             self._timer = self._loop.call_soon(self._run)
@@ -181,7 +262,16 @@ class ControlService:
         while True:
             await asyncio.sleep(1.0)
             self.peers.tick(loop.time())
+            self.bgp.tick(loop.time())
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Tell the event loop's exception handler of a task that ended by mistake."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        context = {"message": f"{task.get_name()} ended", "exception": error, "task": task}
+        task.get_loop().call_exception_handler(context)
 
 
 _GLOBAL_TYPES = {"global-system-config", "bgp-router"}
-_INSTANCE_TYPES = {"routing-instance", "virtual-network"}
+_PEERING = "bgp-peering"
+_BGP_TYPES = {"global-system-config", "bgp-router", _PEERING}

@@ -42,6 +42,9 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         str,
         Meta(description="Address and port to listen on for BGP peers. Empty: do not listen."),
     ] = ""
+    introspect_listen: Annotated[
+        str, Meta(description="Address of the introspect server (HOST:PORT); empty: none.")
+    ] = "127.0.0.1:8083"
     xmpp_hold_time: Annotated[
         float, Meta(description="Seconds without reception that end an agent's session.", gt=0)
     ] = 90.0

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Protocol as TypingProtocol
 
 from tungsten.bgp.families import (
@@ -326,7 +327,7 @@ class Rib:
         """Deal with marked routes, or with about ``limit`` of them; whether all are done."""
         done = 0
         while self._marked and (limit is None or done < limit):
-            batch = list(self._marked)[: BATCH if limit is None else limit]
+            batch = list(islice(self._marked, BATCH if limit is None else limit))
             for route in batch:
                 del self._marked[route]
             done += len(batch)

@@ -1,7 +1,7 @@
 """Agents: their sessions, subscriptions, published routes, and what they are owed.
 
-An :class:`Agent` is a host by name; it outlives its sessions. What it has said is kept here as
-it said it (``Subscription.published``) and put into the tables of the instance while the
+An :class:`~tungsten.control.agents.Agent` outlives its sessions. What it has said is kept as it
+said it (``Subscription.published``) and put into the tables of the instance while the
 instance exists. So the order in which configuration and agents speak does not matter: a
 subscription to an instance that is not there (yet, or any more) is *pending*, and takes effect
 when the instance comes.
@@ -26,9 +26,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import structlog
 
@@ -52,9 +52,10 @@ from tungsten.xmpp.stanzas import (
 from tungsten.xmpp.stream import CONTROL_JID
 from tungsten.xmpp.transport import Connection
 
-from .config_export import ConfigClient, ConfigExporter
+from .agents import Agent, Published, Subscription
+from .config_export import ConfigExporter
 from .instances import Instance, Instances
-from .paths import ATTRIBUTES, Path, Protocol, Source
+from .paths import ATTRIBUTES, Path, Source
 from .ribout import RibOut
 from .settings import ControlSettings
 from .tables import Rib, Route
@@ -73,86 +74,6 @@ _XMPP_FAMILY = {INET: stanzas.INET, INET6: stanzas.INET6, EVPN: stanzas.EVPN}
 _LOGGED_REFUSALS = 20
 
 
-@dataclass(slots=True)
-class Published:
-    """A route as its agent said it, and where it stands in the instance's tables."""
-
-    item: Item
-    session: int
-    keys: tuple[bytes, ...] = ()
-
-
-@dataclass(slots=True)
-class Subscription:
-    """An agent's membership of an instance."""
-
-    instance: str
-    instance_id: int
-    no_ribout: bool
-    session: int
-    published: dict[tuple[Family, str], Published] = field(default_factory=dict)
-
-
-class Agent:
-    """A host that speaks XMPP with us, now or until recently."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.source = Source(name, Protocol.XMPP)
-        self.address = ""
-        self.connection: Connection | None = None
-        self.session = 0
-        self.subscriptions: dict[str, Subscription] = {}
-        self.targets: set[bytes] = set()
-        self.refused: Counter[str] = Counter()
-        self.received: Counter[str] = Counter()
-        self.sent: Counter[str] = Counter()
-        self.flaps = 0
-        self.last_error = ""
-        self.established_at = 0.0
-        self.active_at = 0.0
-        self.end_of_rib_sent = False
-        self.timer: asyncio.TimerHandle | None = None
-        self.config: ConfigClient | None = None
-
-    @property
-    def is_established(self) -> bool:
-        """Whether its session is up."""
-        return self.connection is not None and self.connection.established
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it takes messages now (:class:`~tungsten.control.ribout.Member`)."""
-        return self.is_established and self.connection is not None and self.connection.writable
-
-    @property
-    def route_count(self) -> int:
-        """Routes it has published, stale ones included."""
-        return sum(len(s.published) for s in self.subscriptions.values())
-
-    @property
-    def has_stale(self) -> bool:
-        """Whether something of an earlier session is left."""
-        return any(
-            s.session != self.session
-            or any(p.session != self.session for p in s.published.values())
-            for s in self.subscriptions.values()
-        )
-
-    def deliver(self, message: bytes) -> None:
-        """Send a route message (:class:`~tungsten.control.ribout.Member`)."""
-        if self.connection is not None and self.connection.established:
-            self.connection.send_encoded(message)
-            self.sent["messages"] += 1
-            self.active_at = asyncio.get_running_loop().time()
-
-    def cancel_timer(self) -> None:
-        """Stop whatever timer of the restart procedure runs."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
-
 class XmppPeers:
     """All agents; the handler of the XMPP server's connections."""
 
@@ -167,6 +88,7 @@ class XmppPeers:
         self.graceful_restart = settings.graceful_restart
         self.restart_time = settings.restart_time
         self.end_of_rib_time = settings.end_of_rib_time
+        self.hold_time = settings.xmpp_hold_time
         self.router_id = bytes(4)
         self.agents: dict[str, Agent] = {}
         self.refused: Counter[str] = Counter()
@@ -209,6 +131,7 @@ class XmppPeers:
         agent.session += 1
         agent.established_at = agent.active_at = now
         agent.end_of_rib_sent = False
+        agent.changed_at = time.time()
         agent.source.address = agent.source.router_id = _packed(connection.address)
         agent.cancel_timer()
         if agent.subscriptions:
@@ -221,7 +144,8 @@ class XmppPeers:
         agent = self._by_connection.get(connection)
         if agent is None:
             return
-        agent.received[type(stanza).__name__] += 1
+        agent.last_event = type(stanza).__name__
+        agent.received[agent.last_event] += 1
         match stanza:
             case Publish(instance, item):
                 self._publish(agent, instance, item)
@@ -262,6 +186,7 @@ class XmppPeers:
             return
         agent.connection = None
         agent.flaps += 1
+        agent.changed_at = agent.flapped_at = time.time()
         agent.last_error = f"{condition}: {text}" if condition else text
         agent.cancel_timer()
         for subscription in agent.subscriptions.values():
@@ -334,6 +259,7 @@ class XmppPeers:
             return
         if known is None:
             known = subscription.published[ident] = Published(item, agent.session)
+            agent.route_count += 1
         known.item = item
         known.session = agent.session
         instance = self._instances.get(name)
@@ -349,6 +275,7 @@ class XmppPeers:
         if known is None:
             agent.refused["spurious-withdraw"] += 1
             return
+        agent.route_count -= 1
         self._take_back(agent, name, ident[0], known)
 
     def _put(
@@ -368,7 +295,8 @@ class XmppPeers:
             entries = read_item(published.item, reporter, instance, self._instances.replication.asn)
         except Refused as refused:
             self._refuse_route(agent, refused)
-            subscription.published.pop(ident, None)
+            del subscription.published[ident]
+            agent.route_count -= 1
         keys = tuple(key for key, _ in entries)
         for key in published.keys:
             if key not in keys:
@@ -417,6 +345,7 @@ class XmppPeers:
             for ident, published in list(subscription.published.items()):
                 if published.session != agent.session:
                     del subscription.published[ident]
+                    agent.route_count -= 1
                     self._take_back(agent, subscription.instance, ident[0], published)
                     swept += 1
             if subscription.session != agent.session:
@@ -438,6 +367,7 @@ class XmppPeers:
     def _drop_subscription(self, agent: Agent, subscription: Subscription) -> None:
         for ident, published in subscription.published.items():
             self._take_back(agent, subscription.instance, ident[0], published)
+        agent.route_count -= len(subscription.published)
         agent.subscriptions.pop(subscription.instance, None)
         self._tidy(subscription.instance)
 
@@ -587,11 +517,12 @@ class XmppPeers:
                 continue
             overdue = now - agent.established_at >= self.end_of_rib_time
             idle = now - agent.active_at >= self.settings.idle_time
-            if overdue or (idle and not self._is_behind(agent)):
+            if overdue or (idle and not self.is_behind(agent)):
                 agent.connection.send(EndOfRib())
                 agent.end_of_rib_sent = True
 
-    def _is_behind(self, agent: Agent) -> bool:
+    def is_behind(self, agent: Agent) -> bool:
+        """Whether something is still to be told to an agent."""
         return any(
             ribout.is_behind(agent)
             for name in agent.subscriptions
@@ -601,6 +532,7 @@ class XmppPeers:
 
     def set_hold_time(self, seconds: float) -> None:
         """Change the hold time of running sessions."""
+        self.hold_time = seconds
         for connection in self._by_connection:
             connection.set_hold_time(seconds)
 

@@ -92,6 +92,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.session = session
         self.address = ""
+        self.endpoint = ""
         self.writable = True
         self.last_error = ""
         self._handler = handler
@@ -156,7 +157,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(self._options.high_water, self._options.low_water)
         name = transport.get_extra_info("peername")
-        self.address = name[0] if name else ""
+        if name:
+            self.address, self.endpoint = name[0], f"{name[0]}:{name[1]}"
         _keep_alive(transport.get_extra_info("socket"), self._options.tcp_user_timeout)
         self.session.start(self._loop.time())
         self._flush()

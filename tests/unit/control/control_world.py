@@ -39,6 +39,7 @@ from tungsten.xmpp.stanzas import (
     ConfigMessage,
     ConfigNode,
     ConfigSubscribe,
+    ConfigUnsubscribe,
     EndOfConfig,
     EndOfRib,
     EnetItem,
@@ -236,6 +237,10 @@ class FakeHost:
         """Ask for the configuration of a machine."""
         self.client.send(ConfigSubscribe("virtual-machine", machine))
 
+    def unplug(self, machine: str) -> None:
+        """Take that back."""
+        self.client.send(ConfigUnsubscribe("virtual-machine", machine))
+
     def prefixes(self, net: str) -> set[str]:
         """Identities of the routes it knows in a network."""
         return {ident for name, _, ident in self.routes if name == instance_name(net)}
@@ -298,7 +303,12 @@ class World:
     @classmethod
     async def start(cls, store: Store, **settings: Any) -> World:
         """Start a control node on a free port."""
-        values = {"xmpp_listen": "127.0.0.1:0", "hostname": "control-1", **settings}
+        values = {
+            "xmpp_listen": "127.0.0.1:0",
+            "introspect_listen": "127.0.0.1:0",
+            "hostname": "control-1",
+            **settings,
+        }
         service = ControlService(ControlSettings(**values), store)
         await service.start()
         return cls(store, service)
