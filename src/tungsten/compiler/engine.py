@@ -217,6 +217,8 @@ class Engine:
         self._loose: dict[_Memo, None] = {}
         self._cyclic = False
         self._stats: dict[str, QueryStats] = {}
+        #: called with the name and arguments of every query that runs
+        self.on_run: Callable[[str, tuple[Hashable, ...]], None] | None = None
 
     # What views call.
 
@@ -332,12 +334,18 @@ class Engine:
         """The inputs that some memo has read."""
         return list(self._inputs)
 
-    def reads_of(self, query_: AnyQuery, args: tuple[Hashable, ...]) -> list[str]:
-        """What an application read, in order, in words; empty when it is not kept."""
-        memo = self._memos.get((query_, args))
-        if memo is None:
-            return []
-        return [str(node) if isinstance(node, _Memo) else str(node.key) for node in memo.reads]
+    def inputs_of(self, query_: str, args: tuple[Hashable, ...]) -> set[Hashable]:
+        """The inputs that an application depends on, directly or not; empty if it is not kept."""
+        work: list[_Input | _Memo] = [
+            memo for memo in self._memos.values() if memo.query.name == query_ and memo.args == args
+        ]
+        seen: set[_Input | _Memo] = set()
+        while work:
+            node = work.pop()
+            if node not in seen:
+                seen.add(node)
+                work.extend(node.reads if isinstance(node, _Memo) else ())
+        return {node.key for node in seen if isinstance(node, _Input)}
 
     # Walks.
 
@@ -414,6 +422,8 @@ class Engine:
         """Call the function, note what it read, and tell readers if the result is another."""
         stats = self._of(memo)
         stats.runs += 1
+        if self.on_run is not None:
+            self.on_run(memo.query.name, memo.args)
         reads: _Reads = {}
         memo.running = True
         self._stack.append((memo, reads))

@@ -128,6 +128,10 @@ class Allocations:
         number = self._numbers[space].of.get(owner)
         return None if number is None else number_key(number)
 
+    def held(self, space: str) -> list[tuple[str, int]]:
+        """(owner, number) of everybody who has a number of a space."""
+        return sorted(self._numbers[space].of.items())
+
     def is_stored(self, space: str, owner: str) -> bool:
         """Whether the store is known to have the claim."""
         return (space, owner) in self._stored

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -31,7 +31,7 @@ from tungsten.compiler.output import Operation
 from tungsten.compiler.pools import POOLS
 from tungsten.model import ModelError
 from tungsten.store import faults
-from tungsten.store.base import Commit, Snapshot, Store, StoreError, StoreUnavailable
+from tungsten.store.base import ClaimTaken, Commit, Snapshot, Store, StoreError, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -77,9 +77,12 @@ class CompilerService:
         self._store = store
         self.compiler = Compiler()
         self.status = Status()
-        self._queue: asyncio.Queue[Commit] = asyncio.Queue(QUEUE)
+        self._waiting: deque[Commit] = deque()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[None] | None = None
+        self._writing: asyncio.Future[output.Outcome] | None = None
 
     async def start(self) -> None:
         """Compile everything and write it; then follow the store until :meth:`stop`."""
@@ -96,18 +99,17 @@ class CompilerService:
         self._worker = asyncio.create_task(self._work(), name="compiler")
 
     async def stop(self) -> None:
-        """Stop following; what is being written is finished by the store or not at all."""
-        for task in (self._worker, self._reader):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError, StoreError):
-                    await task
-        self._worker = self._reader = None
+        """Stop following. What is being written is finished: whoever follows must find it."""
+        await _end(self._worker)
+        await _end(self._reader)
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+        self._worker = self._reader = self._writing = None
 
     @property
     def idle(self) -> bool:
         """Whether all that has been read from the store is compiled and written."""
-        return self._queue.empty() and not self.compiler.dirty()
+        return not self._waiting and not self.compiler.dirty()
 
     # Reading the store.
 
@@ -120,30 +122,32 @@ class CompilerService:
         self.status.loads += 1
 
     def _follow(self) -> None:
-        self._queue = asyncio.Queue(QUEUE)
-        self._reader = asyncio.create_task(
-            self._read(self._queue, self.status.revision), name="compiler-watch"
-        )
+        self._waiting.clear()
+        self._room.set()
+        self._reader = asyncio.create_task(self._read(self.status.revision), name="compiler-watch")
+        self._reader.add_done_callback(lambda _: self._news.set())
 
-    async def _read(self, queue: asyncio.Queue[Commit], after: int) -> None:
+    async def _read(self, after: int) -> None:
         async for commit in self._store.watch(after):
-            await queue.put(commit)
+            self._waiting.append(commit)
+            self._news.set()
+            if len(self._waiting) >= QUEUE:
+                self._room.clear()
+            await self._room.wait()
 
     async def _commits(self) -> list[Commit]:
         """Wait for commits and take all that are there. Raises what ended the watch."""
         assert self._reader is not None
-        if self._queue.empty():
-            first = asyncio.ensure_future(self._queue.get())
-            await asyncio.wait({first, self._reader}, return_when=asyncio.FIRST_COMPLETED)
-            if not first.done():
-                first.cancel()
-                await self._reader
-                raise StoreUnavailable("the store's watch has ended")
-            commits = [first.result()]
-        else:
-            commits = []
-        while not self._queue.empty():
-            commits.append(self._queue.get_nowait())
+        await self._news.wait()
+        self._news.clear()
+        commits = list(self._waiting)
+        self._waiting.clear()
+        self._room.set()
+        if not commits and self._reader.done():
+            await self._reader
+            raise StoreUnavailable("the store's watch has ended")
+        if self._reader.done():
+            self._news.set()
         return commits
 
     # Working.
@@ -176,10 +180,7 @@ class CompilerService:
         return min(delay * 2, RETRY_MOST) if delay else RETRY
 
     async def _reload(self) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError, StoreError):
-                await self._reader
+        await _end(self._reader)
         await self._load()
         self._follow()
 
@@ -204,8 +205,12 @@ class CompilerService:
         batch = list(operations)
         faults.point("compiler.write.before")
         try:
-            outcome = await self._store.transact(lambda tx: output.write(tx, batch, now))
-        except StoreUnavailable:
+            self._writing = asyncio.ensure_future(
+                self._store.transact(lambda tx: output.write(tx, batch, now))
+            )
+            outcome = await asyncio.shield(self._writing)
+        except (StoreUnavailable, ClaimTaken):
+            # Nothing may be written that carries a number somebody else has: begin anew.
             raise
         except (StoreError, ModelError, ValueError) as error:
             if len(batch) > 1:
@@ -239,6 +244,13 @@ class CompilerService:
                 log.error("query_quarantined", error=str(fault.error), **about)
         for empty in self.compiler.exhausted.values():
             log.error("pool_exhausted", pool=empty.pool.space, error=str(empty))
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task and wait for it; what it ended with has been told already."""
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _claims(snapshot: Snapshot) -> dict[str, list[tuple[str, str]]]:

@@ -20,32 +20,30 @@ class NotKilled(AssertionError):
 
 def kill_at_every(
     point: str,
-    command: Sequence[str],
+    command: Callable[[int], Sequence[str]],
     after: Callable[[int], None],
     *,
-    before: Callable[[int], None] = lambda _: None,
     env: Mapping[str, str] | None = None,
     most: int = 1000,
     timeout: float = 60.0,
 ) -> int:
-    """Run ``command`` with ``point`` armed for hit 1, 2, ... until it survives; returns the kills.
+    """Run ``command(n)`` with ``point`` armed for hit n = 1, 2, ... until it survives.
 
-    ``before(n)`` and ``after(n)`` are called around the run that is to die at hit n, the
-    last time around the one that survived. Raises NotKilled when the command exits with an
-    error of its own, or after ``most`` runs.
+    ``after(n)`` looks at what each run left, the survivor's included. Returns the number of
+    kills. Raises NotKilled when a run exits with an error of its own, or after ``most`` runs.
     """
     for n in range(1, most + 1):
-        before(n)
+        argv = list(command(n))
         armed = {**os.environ, **(env or {}), VARIABLE: f"{point}:{n}"}
         done = subprocess.run(
-            list(command), env=armed, capture_output=True, text=True, timeout=timeout, check=False
+            argv, env=armed, capture_output=True, text=True, timeout=timeout, check=False
         )
         if done.returncode not in (0, -signal.SIGKILL):
             raise NotKilled(
-                f"{command[0]} with {point}:{n} exited {done.returncode}, not 0 and not by the"
+                f"{argv[0]} with {point}:{n} exited {done.returncode}, not 0 and not by the"
                 f" fault:\n{done.stdout}{done.stderr}"
             )
         after(n)
         if done.returncode == 0:
             return n - 1
-    raise NotKilled(f"{point} was hit more than {most} times in every run of {command[0]}")
+    raise NotKilled(f"{point} was still hit at run {most}: the command never came to its end")
