@@ -94,24 +94,34 @@ def _as_uuid(text: str) -> str | None:
         return None
 
 
-def new_name(type_: ResourceType, name: str, project: str) -> list[str]:
-    """The fq_name of an object to be created.
+def new_name(type_: ResourceType, name: str, project: str) -> tuple[list[str], str]:
+    """The fq_name and the parent type of an object to be created; the latter may be empty.
 
     A full name is taken as it is; a single word is put below ``project`` for types that live
-    in projects, and stands alone for types below the root.
+    in projects. Types without a parent have names of one part, whatever is in it.
     """
+    if not type_.parents:
+        return [name], ""
     parts = name.split(":")
     if len(parts) > 1:
-        return parts
+        return parts, _parent_type(type_, len(parts))
     if "project" in type_.parents:
-        return [*project.split(":"), name]
+        return [*project.split(":"), name], "project"
     if "global-system-config" in type_.parents:
-        return ["default-global-system-config", name]
+        return ["default-global-system-config", name], "global-system-config"
     if "domain" in type_.parents:
-        return [project.split(":", maxsplit=1)[0], name]
-    if type_.parents and "config-root" not in type_.parents:
+        return [project.split(":", maxsplit=1)[0], name], "domain"
+    if "config-root" not in type_.parents:
         raise UnclearName(
             f"a {type_.name} is below a {' or '.join(type_.parents)}: give its whole name, "
             "parts joined by ':'"
         )
-    return parts
+    return parts, "config-root"
+
+
+def _parent_type(type_: ResourceType, length: int) -> str:
+    """The parent type that the length of a name tells, when there is a choice."""
+    if len(type_.parents) == 1:
+        return type_.parents[0]
+    by_length = {2: ("virtual-machine", "domain"), 3: ("project", "virtual-router")}
+    return next((each for each in by_length.get(length, ()) if each in type_.parents), "")

@@ -232,7 +232,10 @@ def create(
             made = list(read_documents(_read(file)))
         else:
             type_ = find_type(noun or "")
-            fields = {"fq_name": new_name(type_, name or "", project)}
+            fq_name, parent_type = new_name(type_, name or "", project)
+            fields: dict[str, Any] = {"fq_name": fq_name}
+            if parent_type:
+                fields["parent_type"] = parent_type
             fields |= dict(_assignment(type_, text) for text in sets or ())
             _add_references(client, type_, fields, refs or ())
             _add_subnets(type_, fields, subnets or ())

@@ -142,6 +142,7 @@ def agent_view(directory: Path) -> AgentView:
         "pkt0": Device("pkt0", 3, "02:aa:00:00:00:02", 9000, True, "tun"),
     }
     settings = Settings(
+        name="compute1",
         state_dir=directory,
         fabric="eth0",
         address=IPv4Address("172.30.1.2"),
