@@ -51,7 +51,6 @@ class Agent:
         self.subscriptions: dict[str, Subscription] = {}
         #: Routes it has published, stale ones included.
         self.route_count = 0
-        self.targets: set[bytes] = set()
         self.refused: Counter[str] = Counter()
         self.received: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()

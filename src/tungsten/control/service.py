@@ -205,12 +205,9 @@ class ControlService:
         self.global_config = now
         self.peers.restart_time = now.restart_time
         self.peers.end_of_rib_time = now.end_of_rib_time
-        changed = router_id != self.peers.router_id
         self.peers.router_id = router_id
         if now.asn != self.instances.replication.asn:
             self.instances.replication.set_asn(now.asn)
-            changed = True
-        if changed:
             self.peers.republish()
         if before is not None and before.xmpp_hold_time != now.xmpp_hold_time:
             self.peers.set_hold_time(now.xmpp_hold_time)

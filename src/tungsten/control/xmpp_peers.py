@@ -32,9 +32,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from tungsten.bgp.attributes import PathAttributes
 from tungsten.bgp.families import EVPN, INET, INET6, Family
-from tungsten.bgp.nlri import RouteTarget
 from tungsten.xmpp import stanzas
 from tungsten.xmpp.errors import ProtocolError
 from tungsten.xmpp.stanzas import (
@@ -55,7 +53,7 @@ from tungsten.xmpp.transport import Connection
 from .agents import Agent, Published, Subscription
 from .config_export import ConfigExporter
 from .instances import Instance, Instances
-from .paths import ATTRIBUTES, Path, Source
+from .paths import Path, Source
 from .ribout import RibOut
 from .settings import ControlSettings
 from .tables import Rib, Route
@@ -231,7 +229,6 @@ class XmppPeers:
         known.instance_id = said.instance_id
         known.no_ribout = said.no_ribout
         self._join(agent, known)
-        self._sync_targets(agent)
 
     def _unsubscribe(self, agent: Agent, name: str) -> None:
         subscription = agent.subscriptions.get(name)
@@ -239,7 +236,6 @@ class XmppPeers:
             raise self._violation(agent, "spurious-unsubscribe", f"{name} is not subscribed")
         self._leave(agent, subscription, retract=False)
         self._drop_subscription(agent, subscription)
-        self._sync_targets(agent)
 
     def _subscription(self, agent: Agent, name: str) -> Subscription:
         subscription = agent.subscriptions.get(name)
@@ -350,7 +346,6 @@ class XmppPeers:
                     swept += 1
             if subscription.session != agent.session:
                 self._drop_subscription(agent, subscription)
-        self._sync_targets(agent)
         if swept:
             _log.info("stale_routes_swept", agent=agent.name, routes=swept)
 
@@ -382,21 +377,17 @@ class XmppPeers:
             for ident, published in list(subscription.published.items()):
                 self._put(agent, subscription, ident, published, instance)
             self._restale(agent)
-            self._sync_targets(agent)
 
     def _instance_changed(self, instance: Instance) -> None:
         for table in instance.tables.values():
             ribout = self._ribouts.get((instance.name, table.family))
             if ribout is not None:
                 ribout.routes_changed(table, list(table.routes()))
-        for agent, _ in self._subscribers(instance.name):
-            self._sync_targets(agent)
 
     def _instance_deleted(self, instance: Instance) -> None:
-        for agent, subscription in self._subscribers(instance.name):
+        for _, subscription in self._subscribers(instance.name):
             for published in subscription.published.values():
                 published.keys = ()
-            self._sync_targets(agent)
 
     def _restale(self, agent: Agent) -> None:
         """Put back the stale mark on routes of a session that is gone."""
@@ -419,29 +410,6 @@ class XmppPeers:
                 for ident, published in list(subscription.published.items()):
                     self._put(agent, subscription, ident, published, instance)
             self._restale(agent)
-            self._withdraw_targets(agent)
-            self._sync_targets(agent)
-
-    # --- route targets that agents want (RFC 4684)
-
-    def _sync_targets(self, agent: Agent) -> None:
-        wanted: set[bytes] = set()
-        for name in agent.subscriptions:
-            instance = self._instances.get(name)
-            if instance is not None:
-                wanted |= instance.config.imports
-        table = self._rib.tables["bgp.rtarget.0"]
-        asn = self._instances.replication.asn
-        for target in agent.targets - wanted:
-            table.withdraw(RouteTarget.of(asn, target).key, agent.source)
-        attributes = ATTRIBUTES.intern(PathAttributes(next_hop=self.router_id))
-        for target in wanted - agent.targets:
-            table.add(RouteTarget.of(asn, target).key, Path(agent.source, attributes))
-        agent.targets = wanted
-
-    def _withdraw_targets(self, agent: Agent) -> None:
-        self._rib.drop(agent.source, [self._rib.tables["bgp.rtarget.0"]])
-        agent.targets = set()
 
     # --- what agents are told
 

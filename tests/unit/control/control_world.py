@@ -241,6 +241,10 @@ class FakeHost:
         """Take that back."""
         self.client.send(ConfigUnsubscribe("virtual-machine", machine))
 
+    def has(self, type_: str, name: str) -> bool:
+        """Whether it knows an object."""
+        return (type_, name) in self.nodes
+
     def prefixes(self, net: str) -> set[str]:
         """Identities of the routes it knows in a network."""
         return {ident for name, _, ident in self.routes if name == instance_name(net)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from tests.unit.control.control_world import (
@@ -132,7 +133,7 @@ async def test_changed_object_is_sent_whole_to_those_who_have_it(world: World) -
     for host, machine in ((one, "m1"), (two, "m2")):
         host.watch()
         host.plug(machine)
-        await until(lambda host=host: ("project", PROJECT) in host.nodes)
+        await until(partial(host.has, "project", PROJECT))
     told = len(two.heard)
     changed = network("a", 9)
     await world.put(changed)
