@@ -1,6 +1,6 @@
 """``python -m bench``: every benchmark, one after the other."""
 
-from bench import datapath, first_ping
+from bench import datapath, first_ping, store
 
-datapath.main()
-first_ping.main()
+for benchmark in (store, first_ping, datapath):
+    benchmark.main()
