@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from tungsten.api import actions, collections, defaults, errors, listing, objects, views
+from tungsten.api import actions, collections, defaults, errors, listing, objects, references, views
 from tungsten.api.bodies import Json
 from tungsten.api.queries import ListQuery
 from tungsten.api.transactions import Write, timestamp
@@ -69,7 +69,8 @@ class Engine:
             if record.type != declared.name:
                 raise errors.wrong_type(declared.name, uuid)
             if fields is not None:
-                return views.selected(snapshot, record, hrefs, fields)
+                mirror = references.Mirror(snapshot, declared)
+                return views.selected(snapshot, record, hrefs, fields, mirror)
             return views.full(
                 snapshot,
                 record,

@@ -8,10 +8,14 @@ from typing import Any
 from tungsten.api import queries, views
 from tungsten.api.bodies import Json
 from tungsten.api.queries import ListQuery
+from tungsten.api.references import Mirror
 from tungsten.api.views import Hrefs
 from tungsten.model import ResourceType, to_fields
 from tungsten.store.base import Record, Snapshot
 from tungsten.store.records import from_record
+
+FEW = 16
+"""Elements up to which each is looked up for what others keep of it."""
 
 
 def listed(snapshot: Snapshot, declared: ResourceType, query: ListQuery, hrefs: Hrefs) -> Json:
@@ -25,7 +29,7 @@ def listed(snapshot: Snapshot, declared: ResourceType, query: ListQuery, hrefs: 
     if query.count:
         return {declared.plural: {"count": sum(1 for _ in records)}}
     if query.page is None:
-        return {declared.plural: [shown(snapshot, one, query, hrefs) for one in records]}
+        return {declared.plural: _elements(snapshot, declared, query, hrefs, records)}
     after, limit = query.page.after, query.page.limit
     ordered = sorted(records, key=lambda one: one.fq_name)
     rest = [one for one in ordered if after is None or one.fq_name > after]
@@ -34,9 +38,21 @@ def listed(snapshot: Snapshot, declared: ResourceType, query: ListQuery, hrefs: 
     if len(rest) > limit:
         marker = queries.marker(page[-1].fq_name, page[-1].uuid)
     return {
-        declared.plural: [shown(snapshot, one, query, hrefs) for one in page],
+        declared.plural: _elements(snapshot, declared, query, hrefs, page),
         "marker": marker,
     }
+
+
+def _elements(
+    snapshot: Snapshot,
+    declared: ResourceType,
+    query: ListQuery,
+    hrefs: Hrefs,
+    records: Iterable[Record],
+) -> list[Json]:
+    chosen_records = list(records)
+    mirror = Mirror(snapshot, declared, whole=len(chosen_records) > FEW)
+    return [shown(snapshot, one, query, hrefs, mirror) for one in chosen_records]
 
 
 def properties(record: Record) -> Json:
@@ -104,18 +120,20 @@ def _referrers(
     return sorted(found.values(), key=lambda one: one.fq_name)
 
 
-def shown(snapshot: Snapshot, record: Record, query: ListQuery, hrefs: Hrefs) -> Json:
+def shown(
+    snapshot: Snapshot, record: Record, query: ListQuery, hrefs: Hrefs, mirror: Mirror
+) -> Json:
     """One element of a list."""
     if not query.detail:
         entry: Json = {"uuid": record.uuid, "fq_name": list(record.fq_name)}
         if not query.exclude_hrefs:
             hrefs.put(entry, record.type, record.uuid)
         if query.fields:
-            selected = views.selected(snapshot, record, hrefs, query.fields)
+            selected = views.selected(snapshot, record, hrefs, query.fields, mirror)
             entry.update({key: selected[key] for key in _asked(query.fields) if key in selected})
         return entry
     plain = Hrefs(hrefs.base, wanted=False)
-    detail = views.full(snapshot, record, plain, with_children=False, with_back_references=False)
+    detail = views.body(record, plain, mirror)
     if not query.exclude_hrefs:
         hrefs.put(detail, record.type, record.uuid)
     if query.fields:

@@ -32,7 +32,6 @@ from tungsten.model import (
     ValidationError,
     decode,
     resource_type,
-    type_of,
 )
 from tungsten.store.base import Record
 from tungsten.store.records import from_record, to_record
@@ -158,7 +157,6 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     refuse_tag_twice(write, resource)
     for complete in hooks.create:
         complete(write, resource)
-    _settle(write, resource, declared.references)
     write.tx.create(to_record(resource))
     return resource
 
@@ -214,13 +212,6 @@ def parent_of(write: Write, resource: Resource) -> Resource | None:
     return from_record(record)
 
 
-def _settle(write: Write, resource: Resource, fields: Mapping[str, Any]) -> None:
-    declared = type_of(resource)
-    for field in fields:
-        if declared.references[field].symmetric:
-            references.settle_symmetric(write, resource, field)
-
-
 # -- update ---------------------------------------------------------------------------------
 
 
@@ -255,16 +246,22 @@ def change(
     """Change an object by ``apply``, which returns the reference fields that it changed."""
     record = stored(write, declared, uuid)
     refuse_derived(record)
+    mirror = references.Mirror(write.tx, declared)
     old, new = from_record(record), from_record(record)
-    references.show_symmetric(write.tx, old)
-    references.show_symmetric(write.tx, new)
+    mirror.show(old)
+    for field in mirror.fields:
+        setattr(new, field, list(references.refs_of(old, field)))
     fields = apply(new)
     references.resolve(write, new, fields, action)
     if "tag_refs" in fields:
         refuse_tag_twice(write, new)
     for keep_rule in hooks_of(declared.name).update:
         keep_rule(write, old, new)
-    _settle(write, new, declared.references)
+    for field in mirror.fields:
+        if references.refs_of(new, field) == references.refs_of(old, field):
+            setattr(new, field, references.refs_of(from_record(record), field))
+        else:
+            references.settle_symmetric(write, new, field)
     write.touch(new)
     write.save(new, record)
     return new

@@ -17,7 +17,7 @@ from typing import Any
 
 from tungsten.api.errors import BadRequest, NotFound, echo, name_list
 from tungsten.api.transactions import Write
-from tungsten.model import Ref, Reference, Resource, type_of
+from tungsten.model import Ref, Reference, Resource, ResourceType, type_of
 from tungsten.store.base import Record, Snapshot
 from tungsten.store.records import from_record
 
@@ -85,19 +85,45 @@ def settle_symmetric(write: Write, resource: Resource, field: str) -> None:
     setattr(resource, field, list(wanted.values()))
 
 
-def show_symmetric(snapshot: Snapshot, resource: Resource) -> None:
-    """Add to ``resource`` the symmetric references that the other ends keep."""
-    declared = type_of(resource)
-    for field, reference in declared.references.items():
-        if not reference.symmetric:
-            continue
-        shown = {ref.uuid: ref for ref in refs_of(resource, field)}
-        for record in snapshot.referrers(resource.uuid, declared.name):
-            for ref in refs_of(from_record(record), field):
-                if ref.uuid == resource.uuid:
-                    there = Ref(list(record.fq_name), record.uuid, ref.attr)
-                    shown.setdefault(record.uuid, there)
-        setattr(resource, field, list(shown.values()))
+class Mirror:
+    """Finds the objects of a type that keep a symmetric reference to another one.
+
+    For one object it asks the store; with ``whole`` it reads all objects of the type once, for
+    lists.
+    """
+
+    def __init__(self, snapshot: Snapshot, declared: ResourceType, *, whole: bool = False) -> None:
+        self._snapshot = snapshot
+        self._type = declared.name
+        self.fields = frozenset(
+            name for name, reference in declared.references.items() if reference.symmetric
+        )
+        self._holders: dict[str, list[Record]] | None = None
+        if whole and self.fields:
+            self._holders = {}
+            for record in snapshot.records(declared.name):
+                for edge in record.edges:
+                    if edge.field in self.fields:
+                        self._holders.setdefault(edge.target, []).append(record)
+
+    def holders(self, uuid: str) -> list[Record]:
+        """The objects of the type that keep a reference to ``uuid``."""
+        if not self.fields:
+            return []
+        if self._holders is not None:
+            return self._holders.get(uuid, [])
+        return self._snapshot.referrers(uuid, self._type)
+
+    def show(self, resource: Resource) -> None:
+        """Add to ``resource`` the references that the other ends keep."""
+        for record in self.holders(resource.uuid):
+            holder = from_record(record)
+            for field in self.fields:
+                shown = {ref.uuid for ref in refs_of(resource, field)}
+                for ref in refs_of(holder, field):
+                    if ref.uuid == resource.uuid and record.uuid not in shown:
+                        there = Ref(list(record.fq_name), record.uuid, ref.attr)
+                        refs_of(resource, field).append(there)
 
 
 def drop(write: Write, record: Record, target: str) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tungsten.api import references
 from tungsten.api.bodies import Json
+from tungsten.api.references import Mirror
 from tungsten.model import Resource, resource_type, to_fields, type_of
 from tungsten.store.base import Record, Snapshot
 from tungsten.store.records import from_record
@@ -53,16 +53,12 @@ def envelope(resource: Resource, hrefs: Hrefs) -> Json:
     return shown
 
 
-def body(
-    snapshot: Snapshot, record: Record, hrefs: Hrefs, fields: Iterable[str] | None = None
-) -> Json:
+def body(record: Record, hrefs: Hrefs, mirror: Mirror, fields: Iterable[str] | None = None) -> Json:
     """Envelope, properties and references of an object; only ``fields`` of the latter two."""
     resource = from_record(record)
     declared = type_of(resource)
-    if fields is None or any(
-        field in declared.references and declared.references[field].symmetric for field in fields
-    ):
-        references.show_symmetric(snapshot, resource)
+    if fields is None or not mirror.fields.isdisjoint(fields):
+        mirror.show(resource)
     wanted = None if fields is None else ALWAYS | set(fields)
     shown = envelope(resource, hrefs)
     for key, value in to_fields(resource).items():
@@ -143,7 +139,7 @@ def full(
     with_back_references: bool = True,
 ) -> Json:
     """All of an object."""
-    shown = body(snapshot, record, hrefs)
+    shown = body(record, hrefs, Mirror(snapshot, resource_type(record.type)))
     if with_children:
         shown.update(children(snapshot, record, hrefs))
     if with_back_references:
@@ -151,10 +147,12 @@ def full(
     return shown
 
 
-def selected(snapshot: Snapshot, record: Record, hrefs: Hrefs, fields: tuple[str, ...]) -> Json:
+def selected(
+    snapshot: Snapshot, record: Record, hrefs: Hrefs, fields: tuple[str, ...], mirror: Mirror
+) -> Json:
     """An object with only the fields named, of whatever kind."""
     declared = resource_type(record.type)
-    shown = body(snapshot, record, hrefs, fields)
+    shown = body(record, hrefs, mirror, fields)
     if any(field in declared.children for field in fields):
         shown.update(children(snapshot, record, hrefs, fields))
     if any(field.endswith("_back_refs") for field in fields):

@@ -19,6 +19,7 @@ import msgspec
 from tungsten.api import errors, objects, views
 from tungsten.api.bodies import Json
 from tungsten.api.errors import BadRequest, NotFound
+from tungsten.api.references import Mirror
 from tungsten.api.views import Hrefs
 from tungsten.model import ResourceType
 from tungsten.store.base import Change, ChangeKind, Commit, Compacted, Record, Snapshot, Store
@@ -119,8 +120,9 @@ class Watch:
         revision = snapshot.revision
         events = []
         for declared in self._types.values():
+            mirror = Mirror(snapshot, declared, whole=True)
             shown = [
-                {declared.name: self._show(snapshot, one)}
+                {declared.name: self._show(snapshot, one, mirror)}
                 for one in snapshot.records(declared.name)
             ]
             events.append(event("init", {declared.plural: shown}, revision))
@@ -131,13 +133,14 @@ class Watch:
         if change.kind is ChangeKind.DELETED:
             data: Json = {"uuid": record.uuid}
         else:
-            data = self._show(snapshot, record)
+            mirror = Mirror(snapshot, self._types[record.type])
+            data = self._show(snapshot, record, mirror)
         return event(EVENTS[change.kind], {record.type: data}, revision)
 
-    def _show(self, snapshot: Snapshot, record: Record) -> Json:
+    def _show(self, snapshot: Snapshot, record: Record, mirror: Mirror) -> Json:
         fields = self._fields.get(record.type)
         if fields is None:
-            return views.body(snapshot, record, self._hrefs)
-        shown = views.selected(snapshot, record, self._hrefs, fields)
+            return views.body(record, self._hrefs, mirror)
+        shown = views.selected(snapshot, record, self._hrefs, fields, mirror)
         keep = {"uuid", "fq_name", "parent_type", "parent_uuid", *fields}
         return {key: value for key, value in shown.items() if key in keep}
