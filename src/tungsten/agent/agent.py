@@ -85,12 +85,21 @@ class Settings:
 class Agent:
     """Everything this host knows and wants; see the module.
 
-    ``on_wanted`` is called when what the controls are to be told has changed.
+    ``on_wanted`` is called when what the controls are to be told has changed. ``clock`` tells
+    monotonic seconds.
     """
 
     def __init__(
-        self, settings: Settings, datapath: Target, kernel: Kernel, ports: PortStore, sessions: int
+        self,
+        settings: Settings,
+        datapath: Target,
+        kernel: Kernel,
+        ports: PortStore,
+        sessions: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self.settings = settings
         self.kernel = kernel
         self.ports = ports
@@ -153,7 +162,7 @@ class Agent:
 
     def session_up(self, session: int) -> None:
         """A control is there."""
-        now = time.monotonic()
+        now = self._clock()
         self._sessions[session] = _SessionState(up_at=now, routes_at=now)
 
     def session_down(self, session: int) -> None:
@@ -164,7 +173,7 @@ class Agent:
 
     def routes_received(self, session: int, stanza: RouteUpdate | RouteRetract) -> None:
         """Routes came or went."""
-        self._sessions[session].routes_at = time.monotonic()
+        self._sessions[session].routes_at = self._clock()
         if isinstance(stanza, RouteUpdate):
             self.rib.update(session, stanza.family, stanza.instance, stanza.items)
         else:
@@ -181,11 +190,11 @@ class Agent:
         self.graph.begin()
         self.config_complete = False
         self._config_ended = False
-        self._config_at = time.monotonic()
+        self._config_at = self._clock()
 
     def config_received(self, message: ConfigMessage) -> None:
         """Configuration came."""
-        self._config_at = time.monotonic()
+        self._config_at = self._clock()
         self.graph.apply(message)
         self.mark()
 
@@ -201,7 +210,7 @@ class Agent:
         self._check_complete()
         self.save_config()
         expired = self.ports.expire(
-            time.monotonic(), self.settings.stale_port_seconds, self._vouch_for
+            self._clock(), self.settings.stale_port_seconds, self._vouch_for
         )
         for vmi in expired:
             log.warning("stale_port_removed", port=vmi)
@@ -211,7 +220,7 @@ class Agent:
 
     def _check_complete(self) -> None:
         """Decide whether everything is known again; see the module."""
-        now = time.monotonic()
+        now = self._clock()
         if not self.config_complete and self._config_is_whole(now):
             gone = self.graph.sweep()
             self.config_complete = True

@@ -101,7 +101,7 @@ class AgentService:
         ports.load(time.monotonic())
         for problem in ports.problems:
             log.error("port_file_unreadable", reason=problem)
-        agent = Agent(core, self._datapath, self._kernel, ports, len(self._endpoints))
+        agent = Agent(core, self._datapath, self._kernel, ports, sessions=len(self._endpoints))
         self._agent = agent
         self._stack.callback(agent.stop)
         self._configure_datapath(core.address)
