@@ -10,7 +10,8 @@ it raises undoes the transaction. The rules of single types are the hooks of
 * ``delete`` before an object is looked at for children and referrers.
 
 Who owns an object: a record with a *provenance* was derived by the compiler. People can
-neither change nor delete it; it does not keep its parent from being deleted and goes with it.
+neither delete it nor change what the compiler says in it; it does not keep its parent from
+being deleted and goes with it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tungsten.api.errors import BadRequest, Conflict, echo
 from tungsten.api.resources.registry import hooks_of
 from tungsten.api.resources.tags import refuse_tag_twice
 from tungsten.api.transactions import Write, display
+from tungsten.compiler.rules import COMMON
 from tungsten.model import (
     Resource,
     ResourceType,
@@ -120,10 +122,21 @@ def stored(write: Write, declared: ResourceType, uuid: str) -> Record:
     return record
 
 
-def refuse_derived(record: Record) -> None:
-    """Raise Conflict for what the compiler derived: it is not for people to change."""
-    if record.provenance:
-        raise Conflict(f"Cannot modify system resource {display(from_record(record))}.")
+def refuse_derived(record: Record, new: Resource | None = None) -> None:
+    """Raise Conflict for what the compiler derived: it is not for people to delete or change.
+
+    What every object has (annotations, display name...) is people's on derived objects, too:
+    ``new`` may differ in that.
+    """
+    if not record.provenance:
+        return
+    stored_now = from_record(record)
+    if new is None or any(
+        getattr(new, name) != getattr(stored_now, name)
+        for name in stored_now.__struct_fields__
+        if name not in COMMON
+    ):
+        raise Conflict(f"Cannot modify system resource {display(stored_now)}.")
 
 
 # -- create ---------------------------------------------------------------------------------
@@ -245,7 +258,6 @@ def change(
 ) -> Resource:
     """Change an object by ``apply``, which returns the reference fields that it changed."""
     record = stored(write, declared, uuid)
-    refuse_derived(record)
     mirror = references.Mirror(write.tx, declared)
     old, new = from_record(record), from_record(record)
     mirror.show(old)
@@ -262,6 +274,7 @@ def change(
             setattr(new, field, references.refs_of(from_record(record), field))
         else:
             references.settle_symmetric(write, new, field)
+    refuse_derived(record, new)
     write.touch(new)
     write.save(new, record)
     return new

@@ -81,11 +81,26 @@ async def test_people_can_neither_change_nor_delete_what_was_derived(api: Api) -
         f"Cannot modify system resource Routing Instance default-domain:p1:vn1:vn1({instance})"
     )
     for answer in (
-        await api.put("routing-instance", instance, display_name="x"),
+        await api.put("routing-instance", instance, route_target_refs=[]),
+        await api.put("routing-instance", instance, default_ce_protocol={"bgp": {}}),
         await api.delete("routing-instance", instance),
     ):
         assert answer.status == 409
         assert answer.text.startswith(expected)
+
+
+async def test_what_every_object_has_is_peoples_on_derived_ones_too(api: Api) -> None:
+    instance = await instance_of(api, await api.network())
+    notes = {"key_value_pair": [{"key": "a", "value": "b"}]}
+    answer = await api.put("routing-instance", instance, annotations=notes, display_name="x")
+    assert answer.status == 200
+    shown = await api.show("routing-instance", instance)
+    assert (shown["annotations"], shown["display_name"]) == (notes, "x")
+    whole = await api.ask("PUT", f"/routing-instance/{instance}", {"routing-instance": shown})
+    assert whole.status == 200
+    record = await api.store.read(lambda snapshot: snapshot.get(instance))
+    assert record is not None
+    assert record.provenance == "vn1"
 
 
 async def test_people_cannot_make_a_default_instance(api: Api) -> None:

@@ -124,7 +124,7 @@ async def test_the_networks_of_the_underlay_stay(api: Api) -> None:
 
 async def test_addresses_of_the_underlay_are_stored_as_sent(api: Api) -> None:
     refs = [{"to": ["default-domain", "default-project", "ip-fabric"]}]
-    fields = {"virtual_network_refs": refs, "instance_ip_address": "192.0.2.7"}
+    fields: dict[str, Any] = {"virtual_network_refs": refs, "instance_ip_address": "192.0.2.7"}
     assert (await api.address("a", **fields))[1] == "192.0.2.7"
     assert (await api.address("b", **fields))[1] == "192.0.2.7"
 
