@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tungsten.datapath.abi import NhFlag, RouteFlag, VifFlag
 from tungsten.datapath.datapath import Datapath
 from tungsten.datapath.layout import Mac
 from tungsten.datapath.records import BridgeEntry, Member, NextHop, Route, Vif
+from tungsten.lab.netns import Namespace
 
 VM = Mac("02:a0:ee:12:34:56")
 
@@ -93,7 +94,7 @@ def test_nh_shows_members_of_what_is_got(pinned: Path) -> None:
 def test_rt_mpls_vxlan_and_dropstats(pinned: Path) -> None:
     dump = tool(pinned, "rt", "--dump", "2").stdout.splitlines()
     assert dump[3:] == [
-        "10.1.1.0/24             0            F          -             20        -",
+        "10.1.1.0/24            24            F          -             20        -",
         "10.1.1.3/32            24           LP         17             20        -",
     ]
     got = tool(pinned, "rt", "--get", "10.1.1.77/32", "--vrf", "2").stdout
@@ -105,6 +106,13 @@ def test_rt_mpls_vxlan_and_dropstats(pinned: Path) -> None:
     assert tool(pinned, "mpls", "--dump").stdout.endswith("      17        20\n")
     assert tool(pinned, "vxlan", "--get", "5").stdout.endswith("      5    31\n")
     assert tool(pinned, "dropstats").stdout == ""
+
+
+def test_speed_is_that_of_the_driver(make_namespaces: Callable[..., list[Namespace]]) -> None:
+    (inside,) = make_namespaces("speed")
+    inside.run("ip", "link", "add", "e0", "type", "veth", "peer", "name", "e1")
+    code = "from tungsten.datapath.tools.reader import link_settings; print(link_settings('e0'))"
+    assert inside.run(sys.executable, "-c", code).strip() == "(10000, 1)"
 
 
 def test_nothing_is_changed_by_looking(pinned: Path) -> None:

@@ -19,7 +19,7 @@ import typer
 import yaml
 
 from tungsten.cli.nouns import UnclearName, find_object, find_type, full_name, matching, new_name
-from tungsten.cli.tables import object_table, terminal_width
+from tungsten.cli.tables import object_table, terminal_width, text
 from tungsten.client import ApiError, BlockingClient, ClientError
 from tungsten.model import (
     ModelError,
@@ -73,8 +73,8 @@ def _session(url: str) -> Iterator[BlockingClient]:
         _fail(str(error))
 
 
-def _fail(text: str) -> NoReturn:
-    typer.echo(f"tungsten: {text}", err=True)
+def _fail(reason: str) -> NoReturn:
+    typer.echo(f"tungsten: {reason}", err=True)
     raise typer.Exit(1)
 
 
@@ -169,7 +169,7 @@ def description(type_: ResourceType, fields: dict[str, Any]) -> str:
     rest = [
         _entry(name, fields[name])
         for name in sorted(fields)
-        if name not in (*first, "href", "parent_href")
+        if name not in (*first, "href", "parent_href", "name")
     ]
     return "".join(head + rest)
 
@@ -184,7 +184,7 @@ def _entry(name: str, value: Any) -> str:
     if isinstance(value, dict | list) and value:
         body = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=False)
         return f"{title}:\n" + "".join(f"  {line}\n" for line in body.splitlines())
-    return f"{title}:  {'-' if value in (None, '', [], {}) else value}\n"
+    return f"{title}:  {text(value) if value not in ([], {}) else '-'}\n"
 
 
 def _is_ref(value: Any) -> bool:
@@ -236,7 +236,7 @@ def create(
             fields: dict[str, Any] = {"fq_name": fq_name}
             if parent_type:
                 fields["parent_type"] = parent_type
-            fields |= dict(_assignment(type_, text) for text in sets or ())
+            fields |= dict(_assignment(type_, each) for each in sets or ())
             _add_references(client, type_, fields, refs or ())
             _add_subnets(type_, fields, subnets or ())
             made = [decode(type_.name, fields)]
@@ -277,11 +277,11 @@ def _resource(entry: Any) -> Resource:
     return decode(type_name, fields)
 
 
-def _assignment(type_: ResourceType, text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
+def _assignment(type_: ResourceType, said: str) -> tuple[str, Any]:
+    name, equals, value = said.partition("=")
     if not equals or name not in type_.properties:
         raise Refused(
-            f"--set {text!r} is not property=value; properties of a {type_.name} are "
+            f"--set {said!r} is not property=value; properties of a {type_.name} are "
             f"{', '.join(sorted(type_.properties))}"
         )
     try:
@@ -293,14 +293,14 @@ def _assignment(type_: ResourceType, text: str) -> tuple[str, Any]:
 def _add_references(
     client: BlockingClient, type_: ResourceType, fields: dict[str, Any], refs: Iterable[str]
 ) -> None:
-    for text in refs:
-        noun, equals, name = text.partition("=")
+    for said in refs:
+        noun, equals, name = said.partition("=")
         target = find_type(noun)
         field = next((r.field for r in type_.references.values() if r.target == target.name), "")
         if not equals or not field:
             targets = sorted({r.target for r in type_.references.values()})
             raise Refused(
-                f"--ref {text!r} is not type=name; a {type_.name} refers to {', '.join(targets)}"
+                f"--ref {said!r} is not type=name; a {type_.name} refers to {', '.join(targets)}"
             )
         found = find_object(client, target, name)
         fields.setdefault(field, []).append({"to": found.fq_name, "attr": None})
@@ -319,10 +319,10 @@ def _add_subnets(type_: ResourceType, fields: dict[str, Any], subnets: Sequence[
     refs[0]["attr"] = attribute
 
 
-def _subnet(text: str) -> dict[str, Any]:
-    prefix, slash, length = text.partition("/")
+def _subnet(said: str) -> dict[str, Any]:
+    prefix, slash, length = said.partition("/")
     if not slash or not (length.isascii() and length.isdigit() and len(length) <= 3):
-        raise Refused(f"--subnet {text!r} is not address/length")
+        raise Refused(f"--subnet {said!r} is not address/length")
     return {"ip_prefix": prefix, "ip_prefix_len": int(length)}
 
 

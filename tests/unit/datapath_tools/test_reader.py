@@ -122,6 +122,7 @@ def test_routes_are_of_one_vrf_and_by_prefix(tables: Tables) -> None:
     subnet, host = reader.route_records(tables, 2)
     assert str(subnet.prefix) == "10.1.1.0/24"
     assert (host.flags, host.label, host.replaced_length) == (0x3, 17, 24)
+    assert subnet.replaced_length == 24  # its own, when the agent says nothing else
     assert host.mac_index == bridge_index(2, VM)
     assert subnet.mac is None
 

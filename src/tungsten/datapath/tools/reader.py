@@ -6,10 +6,13 @@ they are counted here, the object itself included, from everything that points a
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
+import socket
+import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tungsten.datapath.abi import DROP_TEXTS, DropReason, RouteFlag, VifType
@@ -28,7 +31,10 @@ from tungsten.datapath.tools.nexthops import NextHopRecord
 from tungsten.datapath.tools.routes import BridgeRecord, RouteRecord
 
 _ETHERTYPE_IP = b"\x08\x00"
-_SYSFS = Path("/sys/class/net")
+_SIOCETHTOOL = 0x8946
+_ETHTOOL_GSET = 0x1
+_ETHTOOL_CMD_SIZE = 44
+_DUPLEX_UNKNOWN = 0xFF
 
 
 KeyT_contra = TypeVar("KeyT_contra", contravariant=True)
@@ -81,7 +87,7 @@ def interface_records(tables: Tables, only: int | None = None) -> Iterator[Inter
     users = Counter(nexthop.oif for nexthop in tables.nexthops.dump().values())
     for vif_id, vif in sorted(_chosen(tables.vifs, only), key=_by_key):
         stats = tables.vif_stats(vif_id)
-        speed, duplex = _link_mode(vif.name) if vif.type == VifType.PHYSICAL else (None, None)
+        speed, duplex = _link_mode(vif) if vif.type == VifType.PHYSICAL else (None, None)
         yield InterfaceRecord(
             index=vif_id,
             name=vif.name,
@@ -114,15 +120,31 @@ def _chosen(vifs: Entries[int, Vif], only: int | None) -> list[tuple[int, Vif]]:
     return [(only, vif)] if vif is not None else []
 
 
-def _link_mode(device: str) -> tuple[int | None, int | None]:
-    """Speed in Mb/s and duplex (1: full) as the driver tells; None what it does not tell."""
-    base = _SYSFS / device
+def _link_mode(vif: Vif) -> tuple[int | None, int | None]:
+    """Speed in Mb/s and duplex (1: full) as the driver tells; None what it does not tell.
+
+    Only of the very device of the port: a tool run outside the datapath's network namespace
+    sees other devices under the same names.
+    """
     try:
-        speed = int((base / "speed").read_text())
-        duplex = (base / "duplex").read_text().strip() == "full"
-    except (OSError, ValueError):
+        if socket.if_nametoindex(vif.name) != vif.ifindex:
+            return None, None
+        return link_settings(vif.name)
+    except OSError:
         return None, None
-    return (speed, int(duplex)) if speed >= 0 else (None, None)
+
+
+def link_settings(device: str) -> tuple[int | None, int | None]:
+    """Speed and duplex by the ETHTOOL_GSET ioctl (linux/ethtool.h). Raises OSError."""
+    answer = ctypes.create_string_buffer(struct.pack("<I", _ETHTOOL_GSET), _ETHTOOL_CMD_SIZE)
+    request = struct.pack("16sP", device.encode()[:15], ctypes.addressof(answer))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        fcntl.ioctl(handle, _SIOCETHTOOL, request)
+    low, duplex = struct.unpack_from("<HB", answer, 12)
+    (high,) = struct.unpack_from("<H", answer, 28)
+    speed = high << 16 | low
+    known = speed not in (0xFFFF, 0xFFFFFFFF)
+    return (speed if known else None), (duplex if duplex != _DUPLEX_UNKNOWN else None)
 
 
 def nexthop_users(tables: Tables) -> Counter[int]:
@@ -189,7 +211,7 @@ def route_record(vrf: int, prefix: IPv4Network, route: Route) -> RouteRecord:
         nh=route.nh,
         flags=flags,
         label=route.label or 0,
-        replaced_length=route.ppl,
+        replaced_length=route.ppl or prefix.prefixlen,
         mac=route.mac,
         mac_index=bridge_index(vrf, route.mac) if route.mac is not None else -1,
     )
