@@ -20,7 +20,8 @@ from ipaddress import ip_address
 
 import structlog
 
-from tungsten.introspect import IntrospectServer
+from tungsten.introspect import ConnectionInfo, IntrospectServer
+from tungsten.introspect.status import DOWN, UP
 from tungsten.store.base import Commit, Compacted, Store, StoreUnavailable
 from tungsten.xmpp.stream import SessionOptions
 from tungsten.xmpp.transport import TransportOptions, XmppServer
@@ -63,6 +64,8 @@ class ControlService:
         #: Who lists neighbours for introspect: agents, and whoever else joins.
         self.neighbours: list[Callable[[], Iterable[BgpNeighborResp]]] = []
         self._introspect: IntrospectServer | None = None
+        #: When the store last failed, and how.
+        self._store_failure = (float("-inf"), "")
         self._tasks: list[asyncio.Task[None]] = []
         self._scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -117,6 +120,7 @@ class ControlService:
             self.instances,
             neighbours=lambda: [row for rows in self.neighbours for row in rows()],
             xmpp_connections=lambda: xmpp_connections(self.peers, endpoint),
+            connections=self._connections,
         )
         address = endpoint.rpartition(":")[0]
         self.neighbours.append(
@@ -126,6 +130,20 @@ class ControlService:
             self.settings.introspect_listen, MODULE, control_requests(view)
         )
         await self._introspect.start()
+
+    def _connections(self) -> list[ConnectionInfo]:
+        """What the node depends on. A store that fails is tried again, and fails again, soon."""
+        when, reason = self._store_failure
+        down = time.monotonic() - when < 3 * STORE_RETRY
+        description = reason if down else f"Following from revision {self.revision}"
+        return [
+            ConnectionInfo(
+                type="Database",
+                name="Store",
+                status=DOWN if down else UP,
+                description=description,
+            )
+        ]
 
     @property
     def xmpp_port(self) -> int:
@@ -170,6 +188,7 @@ class ControlService:
                 _log.warning("configuration_reloaded", after=self.revision)
                 await self._load()
             except StoreUnavailable as error:
+                self._store_failure = (time.monotonic(), str(error))
                 _log.error("configuration_lost", after=self.revision, error=str(error))
                 await asyncio.sleep(STORE_RETRY)
 
