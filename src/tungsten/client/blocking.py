@@ -82,6 +82,10 @@ class BlockingClient:
             self._client.list(type_, parent=parent, refers_to=refers_to, filters=filters)
         )
 
+    def healthy(self) -> bool:
+        """Whether the server answers and is ready."""
+        return self._run(self._client.healthy())
+
     def id_of(self, type_: str, fq_name: Name) -> str:
         """The uuid of the object of this type and name."""
         return self._run(self._client.id_of(type_, fq_name))
