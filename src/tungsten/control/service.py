@@ -34,6 +34,7 @@ from .config_instances import GlobalConfig, changed_instances, global_config, ow
 from .instances import InstanceConfig, Instances
 from .introspect import MODULE, ControlView, control_requests
 from .introspect_agents import agent_neighbours, xmpp_connections
+from .introspect_bgp import bgp_neighbours
 from .introspect_structs import BgpNeighborResp
 from .settings import ControlSettings, split_listen
 from .tables import MASTER, Rib
@@ -126,6 +127,7 @@ class ControlService:
         self.neighbours.append(
             lambda: agent_neighbours(self.peers, address, self.instances.replication.asn)
         )
+        self.neighbours.append(lambda: bgp_neighbours(self.bgp))
         self._introspect = IntrospectServer(
             self.settings.introspect_listen, MODULE, control_requests(view)
         )
