@@ -67,12 +67,19 @@ class Btf:
         """Reads the ELF object at ``path``; raises BtfError when it has no BTF."""
         try:
             return cls.parse(_section(path.read_bytes(), ".BTF"))
-        except (struct.error, IndexError, UnicodeDecodeError) as error:
-            raise BtfError(f"{path}: BTF is damaged: {error}") from error
+        except (struct.error, ValueError, IndexError, BtfError) as error:
+            raise BtfError(f"{path}: {error}") from error
 
     @classmethod
     def parse(cls, data: bytes) -> Btf:
-        """Decodes the bytes of a ``.BTF`` section."""
+        """Decodes the bytes of a ``.BTF`` section; raises BtfError."""
+        try:
+            return cls._parse(data)
+        except (struct.error, ValueError, IndexError) as error:
+            raise BtfError(f"damaged: {error}") from error
+
+    @classmethod
+    def _parse(cls, data: bytes) -> Btf:
         magic, _version, _flags, header, type_off, type_len, str_off, _str_len = struct.unpack_from(
             "<HBBIIIII", data
         )

@@ -34,7 +34,7 @@ from typing import Self
 from tungsten.datapath import syscall
 from tungsten.datapath.abi import STRUCTS, DropReason, Limit, VifType
 from tungsten.datapath.bpffs import is_bpffs
-from tungsten.datapath.btf import Btf
+from tungsten.datapath.btf import Btf, BtfError
 from tungsten.datapath.contract import OBJECT, differences
 from tungsten.datapath.libbpf import LoadError, MapShape, Object
 from tungsten.datapath.offload import cut_udp_before_wire
@@ -379,7 +379,10 @@ def _check_place(pin_dir: Path, object_path: Path) -> None:
             f"{object_path}: the compiled datapath is missing; build it with"
             f" `make -C {object_path.parent}` (needs clang, llvm, libbpf-dev)"
         )
-    differing = differences(Btf.of_object(object_path))
+    try:
+        differing = differences(Btf.of_object(object_path))
+    except BtfError as error:
+        raise DatapathError(f"{error}; rebuild it with `make -C {object_path.parent}`") from error
     if differing:
         raise DatapathError(
             f"{object_path}: {', '.join(differing)} differ from this version's abi module;"

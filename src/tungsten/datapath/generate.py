@@ -2,8 +2,9 @@
 
 Run as ``python -m tungsten.datapath.generate`` after a change to either header and a build
 of the object, and before Python uses a new name. Structs and numbers come from the object's
-BTF, the texts of drop reasons from the list in ``reasons.h``. `tungsten.datapath.contract` compares an object with the
-generated module when it is loaded, so the two cannot drift apart unseen.
+BTF, the texts of drop reasons from the list in ``reasons.h``. An object is compared with the
+generated module when it is loaded (`tungsten.datapath.contract`): the two cannot drift apart
+unseen.
 """
 
 from __future__ import annotations

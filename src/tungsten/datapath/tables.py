@@ -77,6 +77,11 @@ class Table(MutableMapping[K, V], ABC, Generic[K, V]):
     def __len__(self) -> int:
         return sum(1 for _ in self._scan())
 
+    def clear(self) -> None:
+        """Removes every entry."""
+        for key in list(self):
+            self._remove(key)
+
     def discard(self, key: K) -> bool:
         """Removes an entry if it is there; says whether it was."""
         return self._remove(key)
