@@ -19,6 +19,7 @@ update the client gets an end-of-config.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import structlog
 
@@ -28,8 +29,8 @@ from tungsten.xmpp.stanzas import (
     ConfigNode,
     ConfigOperation,
     EndOfConfig,
+    Stanza,
 )
-from tungsten.xmpp.transport import Connection
 
 from .config_graph import ConfigGraph, GraphDelta, Link, Node, Vertex
 from .config_traversal import FOLLOWED
@@ -39,10 +40,28 @@ MACHINE_LINK = "virtual-router-virtual-machine"
 _log = structlog.get_logger("tungsten.control")
 
 
+class Outlet(Protocol):
+    """Where a client's configuration goes: its connection."""
+
+    @property
+    def established(self) -> bool:
+        """Whether it can be sent to at all."""
+        ...
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it takes messages now."""
+        ...
+
+    def send(self, stanza: Stanza) -> None:
+        """Send a stanza."""
+        ...
+
+
 class ConfigClient:
     """One agent's view of the configuration."""
 
-    def __init__(self, name: str, connection: Connection) -> None:
+    def __init__(self, name: str, connection: Outlet) -> None:
         self.name = name
         self.start: Vertex = ("virtual-router", name)
         self.connection = connection
@@ -56,7 +75,7 @@ class ConfigClient:
     @property
     def is_ready(self) -> bool:
         """Whether it takes messages now."""
-        return self.connection.established and self.connection.writable
+        return self.connection.established and self.connection.is_writable
 
 
 class ConfigExporter:
@@ -73,7 +92,7 @@ class ConfigExporter:
         self._awaited: dict[str, set[ConfigClient]] = {}
         self._dirty: dict[ConfigClient, None] = {}
 
-    def add(self, name: str, connection: Connection) -> ConfigClient:
+    def add(self, name: str, connection: Outlet) -> ConfigClient:
         """Start to serve an agent; ``name`` is the fq_name of its virtual-router."""
         client = ConfigClient(name, connection)
         self.clients.append(client)

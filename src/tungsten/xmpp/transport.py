@@ -119,6 +119,11 @@ class Connection(asyncio.Protocol):
         return self.session.state is State.ESTABLISHED
 
     @property
+    def is_writable(self) -> bool:
+        """False while the peer reads slower than we write."""
+        return self.writable
+
+    @property
     def backlog(self) -> int:
         """Bytes that the socket has not taken yet."""
         return self._transport.get_write_buffer_size() if self._transport else 0

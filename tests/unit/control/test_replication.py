@@ -1,0 +1,314 @@
+"""Copies between instances: a function of what is said and configured, whatever the order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tungsten.bgp import communities
+from tungsten.bgp.attributes import PathAttributes
+from tungsten.bgp.families import EVPN, INET
+from tungsten.bgp.nlri import InclusiveMulticast, MacIp, prefix_from_text
+from tungsten.control.instances import InstanceConfig, Instances
+from tungsten.control.paths import ATTRIBUTES, NO_RD, Path, PathFlag, Protocol, Source
+from tungsten.control.tables import Rib, Table
+
+NEXT_HOP = bytes([192, 0, 2, 1])
+RD = b"\0\1" + NEXT_HOP + b"\0\3"
+PREFIX = prefix_from_text("10.1.1.3/32")
+VPN = "bgp.l3vpn.0"
+
+
+def rt(number: int) -> bytes:
+    return communities.route_target(64512, number)
+
+
+def config(name: str, imports: set[int], exports: set[int], index: int) -> InstanceConfig:
+    targets = frozenset(map(rt, imports)), frozenset(map(rt, exports))
+    return InstanceConfig(name, *targets, network=f"net-{name}", network_index=index)
+
+
+def attributes(*extended: bytes, **values: Any) -> PathAttributes:
+    return ATTRIBUTES.intern(
+        PathAttributes(next_hop=NEXT_HOP, extended_communities=extended, **values)
+    )
+
+
+@dataclass
+class Cloud:
+    """A RIB with instances and two sources."""
+
+    rib: Rib = field(default_factory=Rib)
+    instances: Instances = field(init=False)
+    agent: Source = field(default_factory=lambda: Source("c1", Protocol.XMPP, NEXT_HOP))
+    router: Source = field(default_factory=lambda: Source("r1", Protocol.BGP, b"\1\2\3\4"))
+
+    def __post_init__(self) -> None:
+        self.instances = Instances(self.rib)
+
+    def put(self, *configs: InstanceConfig) -> None:
+        for each in configs:
+            self.instances.put(each)
+        self.rib.process()
+
+    def table(self, name: str) -> Table:
+        instance = self.instances.get(name)
+        return instance.tables[INET] if instance else self.rib.tables[name]
+
+    def say(self, where: str, key: bytes, *extended: bytes, **values: Any) -> None:
+        source = self.router if where == VPN else self.agent
+        rd = NO_RD if where == VPN else RD
+        self.table(where).add(key, Path(source, attributes(*extended), 20, rd=rd, **values))
+        self.rib.process()
+
+    def paths(self, where: str, key: bytes = PREFIX) -> list[Path]:
+        route = self.table(where).get(key)
+        return route.paths if route else []
+
+    def keys(self, where: str) -> set[bytes]:
+        return {route.key for route in self.table(where).routes()}
+
+
+def two_networks() -> Cloud:
+    cloud = Cloud()
+    cloud.put(config("a", {1}, {1}, 4), config("b", {2, 1}, {2}, 5))
+    return cloud
+
+
+def test_route_of_a_network_carries_its_targets_and_origin_everywhere() -> None:
+    cloud = two_networks()
+    cloud.say("a", PREFIX)
+    (vpn,) = cloud.paths(VPN, RD + PREFIX)
+    (leaked,) = cloud.paths("b")
+    for copy in (vpn, leaked):
+        carried = copy.attributes.extended_communities
+        assert communities.route_targets_of(carried) == (rt(1),)
+        assert communities.origin_vn_of(carried) == (64512, 4)
+        assert copy.origin == ("a.inet.0", PREFIX)
+        assert copy.source is cloud.agent
+        assert copy.label == 20
+
+
+def test_copies_are_not_copied_on() -> None:
+    cloud = two_networks()
+    cloud.put(config("c", {2}, set(), 6))
+    cloud.say("a", PREFIX)
+    assert cloud.paths("b")
+    assert not cloud.paths("c"), "b exports 2, but the route is not b's"
+
+
+def test_vpn_route_enters_importers_without_its_distinguisher() -> None:
+    cloud = two_networks()
+    cloud.say(VPN, RD + PREFIX, rt(2))
+    (copy,) = cloud.paths("b")
+    assert copy.rd == RD
+    assert communities.origin_vn_of(copy.attributes.extended_communities) == (64512, 5)
+    assert not cloud.paths("a")
+
+
+def test_routes_that_differ_only_in_distinguisher_are_paths_of_one_route() -> None:
+    cloud = two_networks()
+    other = b"\0\1" + NEXT_HOP + b"\0\4"
+    cloud.say(VPN, RD + PREFIX, rt(2))
+    cloud.say(VPN, other + PREFIX, rt(2))
+    assert {path.rd for path in cloud.paths("b")} == {RD, other}
+    cloud.table(VPN).withdraw(RD + PREFIX, cloud.router)
+    cloud.rib.process()
+    assert [path.rd for path in cloud.paths("b")] == [other]
+
+
+def test_only_the_best_and_its_equals_are_copied() -> None:
+    cloud = two_networks()
+    better = replace(cloud.agent, name="c2")
+    cloud.say("a", PREFIX)
+    path = Path(better, attributes(local_preference=200), 21, rd=b"\0\1\1\1\1\1\0\3")
+    cloud.table("a").add(PREFIX, path)
+    cloud.rib.process()
+    assert [p.source.name for p in cloud.paths("b")] == ["c2"]
+    assert len(cloud.table(VPN)) == 1
+    cloud.table("a").withdraw(PREFIX, better)
+    cloud.rib.process()
+    assert [p.source.name for p in cloud.paths("b")] == ["c1"]
+
+
+def test_infeasible_path_is_not_copied() -> None:
+    cloud = two_networks()
+    cloud.say("a", PREFIX, flags=PathFlag.NO_TUNNEL_ENCAP)
+    assert not cloud.paths("b")
+    assert not len(cloud.table(VPN))
+
+
+def test_targets_removed_long_after_the_route_was_learnt_take_the_copies_along() -> None:
+    cloud = two_networks()
+    cloud.say("a", PREFIX, modified=1.0)
+    assert cloud.paths(VPN, RD + PREFIX)
+    assert cloud.paths("b")
+    cloud.put(config("a", {1}, set(), 4))
+    assert not cloud.paths(VPN, RD + PREFIX)
+    assert not cloud.paths("b")
+    cloud.put(config("other-tenant", {1}, {1}, 9))
+    assert not cloud.paths("other-tenant"), "the target went to someone else"
+    cloud.put(config("a", {1}, {7}, 4))
+    (vpn,) = cloud.paths(VPN, RD + PREFIX)
+    assert communities.route_targets_of(vpn.attributes.extended_communities) == (rt(7),)
+
+
+def test_import_that_ends_takes_just_its_copies() -> None:
+    cloud = two_networks()
+    cloud.say("a", PREFIX)
+    cloud.say("b", prefix_from_text("10.2.0.1/32"))
+    cloud.put(config("b", {2}, {2}, 5))
+    assert cloud.keys("b") == {prefix_from_text("10.2.0.1/32")}
+    cloud.put(config("b", {2, 1}, {2}, 5))
+    assert len(cloud.keys("b")) == 2
+
+
+def test_deleted_instance_leaves_nothing_behind() -> None:
+    cloud = two_networks()
+    cloud.say("a", PREFIX)
+    cloud.say("b", prefix_from_text("10.2.0.1/32"))
+    cloud.instances.delete("a")
+    cloud.rib.process()
+    assert cloud.keys("b") == {prefix_from_text("10.2.0.1/32")}
+    assert not [name for name in cloud.rib.tables if name.startswith("a.")]
+    cloud.instances.delete("b")
+    cloud.rib.process()
+    assert not len(cloud.table(VPN))
+    assert not cloud.instances.replication._by_target
+
+
+def test_network_index_that_comes_late_reaches_the_copies() -> None:
+    cloud = Cloud()
+    cloud.put(config("a", {1}, {1}, 0), config("b", {1}, set(), 5))
+    cloud.say("a", PREFIX)
+    (copy,) = cloud.paths("b")
+    assert communities.origin_vn_of(copy.attributes.extended_communities) is None
+    cloud.put(config("a", {1}, {1}, 4))
+    (copy,) = cloud.paths("b")
+    assert communities.origin_vn_of(copy.attributes.extended_communities) == (64512, 4)
+
+
+def test_mac_routes_enter_only_their_own_network() -> None:
+    cloud = two_networks()
+    mac = MacIp(RD, 0, bytes(5) + b"\1").key
+    flood = InclusiveMulticast(RD, 0, NEXT_HOP).key
+    vpn = cloud.rib.tables["bgp.evpn.0"]
+    for key in (mac, flood):
+        vpn.add(key, Path(cloud.router, attributes(rt(1)), 20))
+    cloud.rib.process()
+    into = {
+        name: {route.key[0] for route in cloud.rib.vrf_table(name, EVPN).routes()}
+        for name in ("a", "b")
+    }
+    assert into == {"a": {2, 3}, "b": set()}
+
+
+def test_unchanged_report_is_no_work() -> None:
+    cloud = two_networks()
+    cloud.say("a", PREFIX, modified=1.0)
+    path = cloud.paths("a")[0]
+    cloud.table("a").add(PREFIX, replace(path, modified=2.0))
+    assert cloud.rib.is_settled
+
+
+# --- the order of events does not matter ----------------------------------------------------
+
+NAMES = ("a", "b", "c")
+_numbers = st.sets(st.integers(1, 3), max_size=2)
+_prefixes = st.sampled_from([prefix_from_text(f"10.0.0.{n}/32") for n in (1, 2)])
+_events = st.one_of(
+    st.tuples(
+        st.just("instance"), st.sampled_from(NAMES), _numbers, _numbers, st.sampled_from([0, 4, 5])
+    ),
+    st.tuples(st.just("gone"), st.sampled_from(NAMES)),
+    st.tuples(st.just("say"), st.sampled_from(NAMES), _prefixes, st.sampled_from([None, 100, 200])),
+    st.tuples(st.just("unsay"), st.sampled_from(NAMES), _prefixes),
+    st.tuples(st.just("vpn"), _prefixes, _numbers),
+    st.tuples(st.just("unvpn"), _prefixes),
+)
+
+
+class Story:
+    """What was said last: instances, their routes, VPN routes."""
+
+    def __init__(self) -> None:
+        self.configs: dict[str, InstanceConfig] = {}
+        self.said: dict[tuple[str, bytes], int | None] = {}
+        self.vpn: dict[bytes, frozenset[int]] = {}
+
+    def tell(self, event: Any, cloud: Cloud) -> None:
+        """Remember an event and bring it to a RIB."""
+        match event:
+            case ("instance", name, imports, exports, index):
+                self.configs[name] = config(name, imports, exports, index)
+                cloud.instances.put(self.configs[name])
+            case ("gone", name):
+                self.configs.pop(name, None)
+                self.said = {k: v for k, v in self.said.items() if k[0] != name}
+                cloud.instances.delete(name)
+            case ("say", name, key, preference) if name in self.configs:
+                self.said[name, key] = preference
+                _say(cloud, name, key, preference)
+            case ("unsay", name, key) if name in self.configs:
+                self.said.pop((name, key), None)
+                cloud.table(name).withdraw(key, cloud.agent)
+            case ("vpn", key, numbers):
+                self.vpn[key] = frozenset(numbers)
+                _say_vpn(cloud, key, self.vpn[key])
+            case ("unvpn", key):
+                self.vpn.pop(key, None)
+                cloud.rib.tables[VPN].withdraw(RD + key, cloud.router)
+
+    def retell(self) -> Cloud:
+        """A RIB that hears the end state alone, routes before instances change."""
+        cloud = Cloud()
+        for key, numbers in self.vpn.items():
+            _say_vpn(cloud, key, numbers)
+        for each in reversed(self.configs.values()):
+            cloud.instances.put(each)
+        for (name, key), preference in self.said.items():
+            _say(cloud, name, key, preference)
+        cloud.rib.process()
+        return cloud
+
+
+def _say(cloud: Cloud, name: str, key: bytes, preference: int | None) -> None:
+    rd = b"\0\1" + NEXT_HOP + bytes([0, NAMES.index(name)])
+    said = attributes(local_preference=preference)
+    cloud.table(name).add(key, Path(cloud.agent, said, 20, rd=rd))
+
+
+def _say_vpn(cloud: Cloud, key: bytes, numbers: frozenset[int]) -> None:
+    said = attributes(*sorted(map(rt, numbers)))
+    cloud.rib.tables[VPN].add(RD + key, Path(cloud.router, said, 30))
+
+
+def dump(cloud: Cloud) -> dict[str, dict[bytes, list[Any]]]:
+    """All that the tables hold, in order of preference."""
+    return {
+        name: {
+            route.key: [
+                (p.source.name, p.origin, p.attributes, p.label, p.rd, p.flags) for p in route.paths
+            ]
+            for route in table.routes()
+        }
+        for name, table in cloud.rib.tables.items()
+        if len(table)
+    }
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(_events, st.booleans()), min_size=8, max_size=30))
+def test_tables_are_a_function_of_the_end_state(history: list[tuple[Any, bool]]) -> None:
+    cloud, story = Cloud(), Story()
+    for name in NAMES:
+        story.tell(("instance", name, {1}, set(), 4), cloud)
+    for event, settle in history:
+        story.tell(event, cloud)
+        if settle:
+            cloud.rib.process()
+    cloud.rib.process()
+    assert dump(cloud) == dump(story.retell())
