@@ -1,7 +1,8 @@
 """What this host tells the controls: which VRFs it wants, and the routes of its interfaces.
 
-A pure function of operational state and numbers. Per interface that is active: its addresses as
-inet host routes with its packet label; its MAC alone and with each address as EVPN routes with
+A pure function of operational state and numbers. Per prefix that active interfaces originate
+(:mod:`tungsten.agent.local_prefixes`): an inet route with the label of its interfaces. Per active
+interface: its MAC alone and with each address as EVPN routes with
 its frame label (or the VNI where VXLAN comes first); per VRF that floods here: the broadcast
 MAC, with the flood label. Only what this host originates is told, never what it derived.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from tungsten.agent.forwarding import BROADCAST_MAC, Encapsulation, Flood, FloodRole, Local
+from tungsten.agent.local_prefixes import label_key, local_prefixes
 from tungsten.agent.oper import Interface, InterfaceAddress, Oper, Vrf
 from tungsten.xmpp.routes import EnetItem, Family, InetItem, Item, NextHop
 
@@ -57,9 +59,8 @@ def advertise(oper: Oper, origin: Origin) -> Advertisement:
     routes: dict[RouteKey, Item] = {}
     for vrf in oper.vrfs.values():
         interfaces = [i for i in oper.interfaces.values() if i.vrf == vrf.name]
-        items: list[Item] = []
+        items: list[Item] = _inet_items(vrf, interfaces, origin)
         for interface in sorted(interfaces, key=lambda interface: interface.vmi):
-            items += _inet_items(vrf, interface, origin)
             items += _evpn_items(vrf, interface, origin)
         if vrf.layer2 and any(interface.l2_active for interface in interfaces):
             items.append(_broadcast(vrf, origin))
@@ -76,27 +77,31 @@ def _v4(interface: Interface) -> list[InterfaceAddress]:
     return [a for a in interface.addresses if isinstance(a.ip, IPv4Address)]
 
 
-def _inet_items(vrf: Vrf, interface: Interface, origin: Origin) -> list[Item]:
-    if not interface.l3_active or not origin.mpls:
+def _inet_items(vrf: Vrf, interfaces: list[Interface], origin: Origin) -> list[Item]:
+    if not origin.mpls:
         return []
-    hop = NextHop(
-        address=str(origin.address),
-        label=origin.label(Local(interface.vmi, layer2=False).key),
-        encapsulations=origin.mpls,
-        mac=origin.mac,
-        virtual_network=vrf.network,
-    )
-    return [
-        InetItem(
-            prefix=f"{address.ip}/32",
-            next_hops=(hop,),
+    items: list[Item] = []
+    for prefix in local_prefixes(interfaces):
+        first = prefix.interfaces[0]
+        hop = NextHop(
+            address=str(origin.address),
+            label=origin.label(label_key(vrf.name, prefix)),
+            encapsulations=origin.mpls,
+            mac=origin.mac,
             virtual_network=vrf.network,
-            security_groups=interface.security_groups,
-            local_preference=_preference(interface),
-            sub_protocol="interface",
         )
-        for address in _v4(interface)
-    ]
+        groups = {group for i in prefix.interfaces for group in i.security_groups}
+        items.append(
+            InetItem(
+                prefix=str(prefix.prefix),
+                next_hops=(hop,),
+                virtual_network=vrf.network,
+                security_groups=tuple(sorted(groups)),
+                local_preference=_preference(first),
+                sub_protocol="interface-static" if prefix.static else "interface",
+            )
+        )
+    return items
 
 
 def _l2_hop(vrf: Vrf, origin: Origin, label_key: str) -> NextHop | None:

@@ -8,7 +8,7 @@ network; of several links those that steer service chains do not count.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 
 from tungsten.agent.config import ConfigGraph
 from tungsten.agent.oper import (
@@ -24,12 +24,16 @@ from tungsten.agent.oper import (
 )
 from tungsten.agent.ports import Port
 from tungsten.model.addresses import InstanceIp, IpamSubnetType, NetworkIpam, VnSubnetsType
-from tungsten.model.addressing import AllowedAddressPairs, DhcpOptionsListType
+from tungsten.model.addressing import (
+    AllowedAddressPair,
+    AllowedAddressPairs,
+    DhcpOptionsListType,
+)
 from tungsten.model.hosts import GlobalVrouterConfig
 from tungsten.model.interfaces import PolicyBasedForwardingRuleType, VirtualMachineInterface
 from tungsten.model.networks import VirtualNetwork
 from tungsten.model.routes import RouteTableType
-from tungsten.model.routing import RoutingInstance
+from tungsten.model.routing import InterfaceRouteTable, RoutingInstance
 from tungsten.model.security import SecurityGroup
 
 VMI = "virtual-machine-interface"
@@ -220,6 +224,7 @@ def _interface(
         raise _Waiting("no MAC address")
     machines = graph.neighbours((VMI, name), f"{VMI}-virtual-machine", "virtual-machine")
     properties = vmi.virtual_machine_interface_properties
+    pairs = vmi.virtual_machine_interface_allowed_address_pairs
     return Interface(
         vmi=port.vmi,
         name=name,
@@ -233,7 +238,9 @@ def _interface(
         policy=not vmi.virtual_machine_interface_disable_policy,
         security_groups=_security_groups(graph, name),
         local_preference=(properties and properties.local_preference) or 0,
-        allowed_pairs=_pairs(vmi.virtual_machine_interface_allowed_address_pairs, mac.lower()),
+        allowed_pairs=_pairs(pairs, mac.lower()),
+        shared_prefixes=_shared(pairs),
+        static_prefixes=_static_prefixes(graph, name),
         port_security=vmi.port_security_enabled is not False,
         dhcp_options=_options(vmi.virtual_machine_interface_dhcp_option_list),
         host_routes=_routes(vmi.virtual_machine_interface_host_routes),
@@ -276,16 +283,48 @@ def _security_groups(graph: ConfigGraph, vmi: str) -> tuple[int, ...]:
     )
 
 
+def _static_prefixes(graph: ConfigGraph, vmi: str) -> tuple[IPv4Network, ...]:
+    """What the interface's route tables say is behind it."""
+    names = graph.neighbours((VMI, vmi), f"{VMI}-route-table", "interface-route-table")
+    tables = (graph.resource(InterfaceRouteTable, name) for name in names)
+    found = set()
+    for table in tables:
+        for prefix, _ in _routes(table.interface_route_table_routes if table else None):
+            try:
+                network = ip_network(prefix, strict=False)
+            except ValueError:
+                continue
+            if isinstance(network, IPv4Network):
+                found.add(network)
+    return tuple(sorted(found))
+
+
+def _pair_prefix(pair: AllowedAddressPair) -> Network | None:
+    if pair.ip is None or not pair.ip.ip_prefix:
+        return None
+    prefix, length = pair.ip.ip_prefix, pair.ip.ip_prefix_len
+    try:
+        return ip_network(prefix if length is None else f"{prefix}/{length}", strict=False)
+    except ValueError:
+        return None
+
+
 def _pairs(pairs: AllowedAddressPairs | None, own_mac: str) -> tuple[tuple[Network, str], ...]:
     """Further addresses an interface may use, each with its MAC."""
-    found = []
-    for pair in (pairs and pairs.allowed_address_pair) or ():
-        if pair.ip is None or not pair.ip.ip_prefix:
-            continue
-        prefix, length = pair.ip.ip_prefix, pair.ip.ip_prefix_len
-        try:
-            network = ip_network(f"{prefix}/{length}" if length is not None else prefix, False)
-        except ValueError:
-            continue
-        found.append((network, (pair.mac or own_mac).lower()))
+    found = [
+        (network, (pair.mac or own_mac).lower())
+        for pair in (pairs and pairs.allowed_address_pair) or ()
+        if (network := _pair_prefix(pair)) is not None
+    ]
     return tuple(sorted(found, key=lambda entry: (entry[0].version, entry[0], entry[1])))
+
+
+def _shared(pairs: AllowedAddressPairs | None) -> tuple[IPv4Network, ...]:
+    """Those that several interfaces serve at once."""
+    found = {
+        network
+        for pair in (pairs and pairs.allowed_address_pair) or ()
+        if pair.address_mode == "active-active"
+        and isinstance(network := _pair_prefix(pair), IPv4Network)
+    }
+    return tuple(sorted(found))

@@ -21,6 +21,7 @@ from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
+from tungsten.agent.local_prefixes import LocalPrefix, label_key, local_prefixes
 from tungsten.agent.oper import Interface, Oper, Subnet, Vrf
 from tungsten.xmpp.routes import EnetItem, InetItem
 from tungsten.xmpp.routes import NextHop as PathHop
@@ -271,6 +272,7 @@ class _VrfCompiler:
         self.received = routes
         self.context = context
         self.active = {i.vmi: i for i in self.interfaces}
+        self.local = local_prefixes(self.interfaces)
         self.bridge: dict[str, BridgeEntry] = {}
         self.routes: dict[IPv4Network, Route] = {}
 
@@ -292,6 +294,11 @@ class _VrfCompiler:
             if interface.l2_active:
                 nexthop = Local(interface.vmi, layer2=True)
                 labels[nexthop.key] = nexthop
+        for local in self.local:
+            if len(local.interfaces) > 1:
+                legs = (Member(Local(i.vmi, layer2=False)) for i in local.interfaces)
+                members = tuple(sorted(legs, key=_leg_order)[:MAX_MEMBERS])
+                labels[label_key(self.vrf.name, local)] = Ecmp(members)
         if self._floods():
             flood = self._flood()
             labels[flood.key] = flood
@@ -354,6 +361,18 @@ class _VrfCompiler:
                 return member
         return None
 
+    def _legs(self, hop: PathHop) -> list[Member]:
+        """A path of a received inet route, as legs: one label of ours may mean several."""
+        leg = self._path(hop, layer2=False)
+        if leg is not None:
+            return [leg]
+        if _tunnel_end(hop.address) == self.context.address:
+            key = self.context.label_key(hop.label)
+            for local in self.local:
+                if label_key(self.vrf.name, local) == key:
+                    return [Member(Local(i.vmi, layer2=False)) for i in local.interfaces]
+        return []
+
     def _path(self, hop: PathHop, layer2: bool) -> Member | None:
         """A path of a received route as a leg; None when it leads nowhere."""
         remote = _tunnel_end(hop.address)
@@ -399,8 +418,8 @@ class _VrfCompiler:
             self._add_received(item, stitched)
         for address in self._service_addresses():
             self.routes[IPv4Network(address)] = Route(Service(self.vrf.name), proxy=True)
-        for interface in self.interfaces:
-            self._add_local(interface)
+        for local in self.local:
+            self._add_local(local)
 
     def _stitched_macs(self) -> dict[str, str]:
         """MAC by host prefix, from MAC/IP routes of workloads that can be bridged to."""
@@ -412,11 +431,7 @@ class _VrfCompiler:
 
     def _add_received(self, item: InetItem, stitched: Mapping[str, str]) -> None:
         prefix = _network(item.prefix)
-        legs = {
-            member
-            for hop in item.next_hops
-            if (member := self._path(hop, layer2=False)) is not None
-        }
+        legs = {leg for hop in item.next_hops for leg in self._legs(hop)}
         if not legs:
             return
         members = tuple(sorted(legs, key=_leg_order))
@@ -450,19 +465,25 @@ class _VrfCompiler:
             if isinstance(address, IPv4Address)
         }
 
-    def _add_local(self, interface: Interface) -> None:
-        if not interface.l3_active:
+    def _add_local(self, local: LocalPrefix) -> None:
+        """The route of a prefix that interfaces of this host have: it takes the place of what
+        was received, unless other hosts share the prefix and are among the paths."""
+        legs = {Member(Local(interface.vmi, layer2=False)) for interface in local.interfaces}
+        received = self.routes.get(local.prefix)
+        if local.shared and received is not None:
+            if isinstance(received.nexthop, Ecmp):
+                legs.update(received.nexthop.members)
+            elif isinstance(received.nexthop, Tunnel):
+                legs.add(Member(received.nexthop, received.label))
+        if len(legs) > 1:
+            members = tuple(sorted(legs, key=_leg_order)[:MAX_MEMBERS])
+            self.routes[local.prefix] = Route(Ecmp(members), proxy=True)
             return
-        nexthop = Local(interface.vmi, layer2=False)
-        mac = interface.mac if self.vrf.layer2 else None
-        for address in interface.addresses:
-            if not isinstance(address.ip, IPv4Address):
-                continue
-            prefix = IPv4Network(address.ip)
-            shared = self.routes.get(prefix)
-            if address.ecmp and shared and isinstance(shared.nexthop, Ecmp):
-                continue
-            self.routes[prefix] = Route(nexthop, None, proxy=True, mac=mac)
+        (interface,) = local.interfaces
+        stitch = self.vrf.layer2 and not local.static and local.prefix.prefixlen == 32
+        self.routes[local.prefix] = Route(
+            Local(interface.vmi, layer2=False), proxy=True, mac=interface.mac if stitch else None
+        )
 
 
 def compile_vrf(

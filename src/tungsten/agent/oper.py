@@ -96,7 +96,12 @@ class InterfaceAddress:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A virtual machine interface with a port here."""
+    """A virtual machine interface with a port here.
+
+    ``allowed_pairs`` are further addresses it may send from, each with its MAC;
+    ``shared_prefixes`` those of them it serves together with others (active-active);
+    ``static_prefixes`` what is routed to it (interface route tables).
+    """
 
     vmi: str
     name: str
@@ -111,6 +116,8 @@ class Interface:
     security_groups: tuple[int, ...] = ()
     local_preference: int = 0
     allowed_pairs: tuple[tuple[Network, str], ...] = ()
+    shared_prefixes: tuple[IPv4Network, ...] = ()
+    static_prefixes: tuple[IPv4Network, ...] = ()
     port_security: bool = True
     dhcp_options: tuple[tuple[str, str], ...] = ()
     host_routes: tuple[tuple[str, str], ...] = ()

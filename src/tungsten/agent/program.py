@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 
 from tungsten.agent import forwarding as fwd
 from tungsten.agent.ids import Ids, IdSpace
@@ -149,9 +149,9 @@ class _Numbering:
         primary = {interface.ip, interface.ip6}
         for address in interface.addresses:
             if address.ip not in primary:
-                prefix = IPv4Network(address.ip) if isinstance(address.ip, IPv4Address) else None
-                if prefix is not None:
-                    self.tables.sources.add(Source(vif_id, prefix))
+                self.tables.sources.add(Source(vif_id, ip_network(address.ip)))
+        for prefix in interface.static_prefixes:
+            self.tables.sources.add(Source(vif_id, prefix))
         for network, mac in interface.allowed_pairs:
             own = mac == interface.mac
             self.tables.sources.add(Source(vif_id, network, None if own else Mac(mac)))

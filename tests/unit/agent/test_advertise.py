@@ -7,6 +7,7 @@ from tungsten.agent.advertise import Advertisement, Origin, advertise
 from tungsten.agent.derive import compile_oper
 from tungsten.agent.forwarding import BROADCAST_MAC, Encapsulation
 from tungsten.agent.oper import Oper
+from tungsten.model.addressing import AllowedAddressPair, AllowedAddressPairs, SubnetType
 from tungsten.xmpp.routes import EVPN, INET, EnetItem, InetItem
 
 BLUE = "default-domain:demo:blue:blue"
@@ -95,3 +96,23 @@ def test_an_interface_without_address_is_told_by_mac_alone() -> None:
         "02:00:00:00:00:01,0.0.0.0/32",
         "ff:ff:ff:ff:ff:ff,0.0.0.0/32",
     }
+
+
+def test_an_address_of_several_interfaces_is_told_once_with_a_label_of_its_own() -> None:
+    pairs = AllowedAddressPairs(
+        allowed_address_pair=[
+            AllowedAddressPair(
+                ip=SubnetType(ip_prefix="10.0.1.50", ip_prefix_len=32),
+                address_mode="active-active",
+            )
+        ]
+    )
+    world = World()
+    world.network("blue", "10.0.1.0/24")
+    for ip in ("10.0.1.3", "10.0.1.4"):
+        world.interface("blue", ip, virtual_machine_interface_allowed_address_pairs=pairs)
+    told = advertise(oper_of(world), origin(Encapsulation.MPLS_UDP))
+    shared = told.routes[BLUE, INET, "10.0.1.50/32"]
+    assert shared.next_hops[0].label == LABELS[f"local-ecmp:10.0.1.50/32:{BLUE}"]
+    own = told.routes[BLUE, INET, "10.0.1.3/32"]
+    assert own.next_hops[0].label == LABELS[f"l3:{world.ports[0].vmi}"]

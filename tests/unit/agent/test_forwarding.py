@@ -2,7 +2,7 @@ import random
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from tests.unit.agent.agent_samples import World
+from tests.unit.agent.agent_samples import World, node
 
 from tungsten.agent.derive import compile_oper
 from tungsten.agent.forwarding import (
@@ -25,8 +25,12 @@ from tungsten.agent.forwarding import (
     supported_order,
 )
 from tungsten.agent.oper import Oper
+from tungsten.model.addressing import AllowedAddressPair, AllowedAddressPairs, SubnetType
 from tungsten.model.networks import VirtualNetworkType
+from tungsten.model.routes import RouteTableType, RouteType
+from tungsten.model.routing import InterfaceRouteTable
 from tungsten.xmpp.routes import EnetItem, InetItem, Item, NextHop
+from tungsten.xmpp.stanzas import ConfigLink, ConfigNode, ConfigOperation
 
 ME = IPv4Address("172.30.1.2")
 PEER = IPv4Address("172.30.2.2")
@@ -227,3 +231,64 @@ def test_tables_do_not_depend_on_the_order_of_routes(world: World, seed: int) ->
     expected = compiled(world, *items)
     random.Random(seed).shuffle(items)
     assert compiled(world, *items) == expected
+
+
+def with_address_mode(mode: str) -> World:
+    """Both interfaces have 10.0.1.50, in ``mode``."""
+    shared = AllowedAddressPairs(
+        allowed_address_pair=[
+            AllowedAddressPair(
+                ip=SubnetType(ip_prefix="10.0.1.50", ip_prefix_len=32), address_mode=mode
+            )
+        ]
+    )
+    world = World()
+    world.network("blue", "10.0.1.0/24")
+    for ip in ("10.0.1.3", "10.0.1.4"):
+        world.interface("blue", ip, virtual_machine_interface_allowed_address_pairs=shared)
+    return world
+
+
+def test_an_address_of_several_interfaces_is_spread_over_them_and_the_other_hosts() -> None:
+    world = with_address_mode("active-active")
+    key = f"local-ecmp:10.0.1.50/32:{BLUE}"
+    local = {Member(Local(port.vmi, layer2=False)) for port in world.ports}
+    tables = compiled(world)
+    label = tables.labels[key]
+    assert isinstance(label, Ecmp)
+    assert set(label.members) == local
+    assert tables.routes[net("10.0.1.50/32")].nexthop == label
+    item = inet("10.0.1.50/32", hop(ME, 70), hop(PEER, 31))
+    route = compiled(world, item, labels={70: key}).routes[net("10.0.1.50/32")]
+    assert isinstance(route.nexthop, Ecmp)
+    assert set(route.nexthop.members) == {
+        *local,
+        Member(Tunnel(Encapsulation.MPLS_UDP, PEER), 31),
+    }
+    assert (route.proxy, route.mac) == (True, None)
+
+
+def test_an_address_that_is_only_allowed_is_not_originated() -> None:
+    tables = compiled(with_address_mode("active-standby"))
+    assert net("10.0.1.50/32") not in tables.routes
+    assert not [key for key in tables.labels if key.startswith("local-ecmp")]
+
+
+def test_a_prefix_behind_an_interface_is_routed_to_it_unstitched(world: World) -> None:
+    table = InterfaceRouteTable(
+        fq_name=["default-domain", "demo", "behind"],
+        interface_route_table_routes=RouteTableType(
+            route=[RouteType(prefix="192.0.2.0/24"), RouteType(prefix="bad")]
+        ),
+    )
+    vmi = next(
+        o.object
+        for o in world.operations
+        if isinstance(o.object, ConfigNode) and o.object.type == "virtual-machine-interface"
+    )
+    metadata = "virtual-machine-interface-route-table"
+    ends = ((vmi.type, vmi.name), ("interface-route-table", ":".join(table.fq_name)))
+    world.operations += [node(table), ConfigOperation(ConfigLink(*ends, metadata))]
+    route = compiled(world).routes[net("192.0.2.0/24")]
+    assert route.nexthop == Local(world.ports[0].vmi, layer2=False)
+    assert (route.proxy, route.flood, route.mac) == (True, False, None)
