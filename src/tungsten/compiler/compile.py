@@ -12,11 +12,11 @@ it, from before a restart, stays too, until the root yields a result again or it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tungsten.compiler import output
-from tungsten.compiler.derived import Output
+from tungsten.compiler.derived import Claim, Output
 from tungsten.compiler.engine import QueryError, RootChange
 from tungsten.compiler.graph import Graph
 from tungsten.compiler.output import Operation, Outcome, Put, Refer, Release, Remove, Take
@@ -181,9 +181,15 @@ class Compiler:
             if claim is None or key.space in self.exhausted:
                 continue
             try:
-                self.graph.allocations.give(claim.pool, claim.owner)
+                self.graph.allocations.give(claim.pool, claim.owner, self._uses_of(claim))
             except PoolExhausted as empty:
                 self.exhausted[key.space] = empty
+
+    def _uses_of(self, claim: Claim) -> Callable[[int], bool]:
+        def is_used(number: int) -> bool:
+            return self.graph.find(claim.type, (f"{claim.prefix}{number}",)) is not None
+
+        return is_used
 
     def _waits(self, key: ClaimKey) -> bool:
         return key in self.wanted and self._number(key) is None

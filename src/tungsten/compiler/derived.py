@@ -41,10 +41,16 @@ class References:
 
 @dataclass(frozen=True)
 class Claim:
-    """A number of ``pool`` that ``owner`` should have, and keep."""
+    """A number of ``pool`` that ``owner`` should have, and keep.
+
+    The number will be in the name of a root object: of type ``type``, its only name ``prefix``
+    and the number. As long as there is such an object, the number is not given to another.
+    """
 
     pool: Pool
     owner: str
+    type: str
+    prefix: str
 
 
 Derived = Object | References | Claim

@@ -56,6 +56,12 @@ def route_target_pool(graph: Graph) -> Pool:
 
 
 @query
+def own_target_prefix(graph: Graph) -> str:
+    """What the number of a network's own route target follows in its name."""
+    return f"target:{global_as(graph)}:"
+
+
+@query
 def primary_instance(graph: Graph, network: str) -> tuple[str, ...] | None:
     """The fq_name of a network's primary routing instance; None without the network."""
     vn = graph.get(VirtualNetwork, network)
@@ -75,7 +81,7 @@ def own_target(graph: Graph, network: str) -> str | None:
     if not has_own_target(graph, network):
         return None
     number = graph.allocated(route_target_pool(graph), network)
-    return None if number is None else f"target:{global_as(graph)}:{number}"
+    return None if number is None else f"{own_target_prefix(graph)}{number}"
 
 
 @query
@@ -121,7 +127,8 @@ def network(graph: Graph, uuid: str) -> Output:
         return ()
     derived: list[Derived] = []
     if has_own_target(graph, uuid):
-        derived.append(Claim(route_target_pool(graph), uuid))
+        pool, prefix = route_target_pool(graph), own_target_prefix(graph)
+        derived.append(Claim(pool, uuid, "route-target", prefix))
         if own_target(graph, uuid) is None:
             return tuple(derived)
     targets = route_targets(graph, uuid)

@@ -2,7 +2,9 @@
 
 A *pool* is a range of numbers, a space of the store's claims. A resource owns at most one
 number of a pool, and the store frees it in the transaction that deletes the resource; there is
-no second place where numbers are kept, so none can leak.
+no second place where numbers are kept, so none can leak. A number is not given again while an
+object that carries it is still there, held by somebody's reference: who refers to it would
+otherwise be joined to its next owner.
 
 Queries stay pure: they read the number their resource owns, like any other input, and while
 there is none they ask for one in their result. What is asked for is given between two walks,
@@ -13,7 +15,7 @@ the number, and the claim is written in the same transaction as the objects that
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tungsten.compiler.engine import Engine
@@ -60,18 +62,29 @@ class _Numbers:
         self._freed: list[int] = []
         self._next = pool.low
 
-    def take(self, owner: str) -> int:
-        while self._freed:
-            number = heapq.heappop(self._freed)
-            if number not in self.owner:
-                break
-        else:
-            while self._next in self.owner:
-                self._next += 1
-            if self._next >= self.pool.high:
-                raise PoolExhausted(self.pool, owner)
-            number = self._next
+    def take(self, owner: str, is_used: Callable[[int], bool]) -> int:
+        """The lowest number that nobody has and that is not ``is_used`` otherwise."""
+        skipped = []
+        number = None
+        while number is None and self._freed:
+            lowest = heapq.heappop(self._freed)
+            if lowest in self.owner:
+                continue
+            if is_used(lowest):
+                skipped.append(lowest)
+            else:
+                number = lowest
+        while number is None and self._next < self.pool.high:
+            if self._next not in self.owner:
+                if is_used(self._next):
+                    skipped.append(self._next)
+                else:
+                    number = self._next
             self._next += 1
+        for lower in skipped:
+            heapq.heappush(self._freed, lower)
+        if number is None:
+            raise PoolExhausted(self.pool, owner)
         self.set(owner, number)
         return number
 
@@ -106,20 +119,27 @@ class Allocations:
         return self._numbers[pool.space].of.get(owner)
 
     def load(self, space: str, claims: Iterable[tuple[str, str]]) -> None:
-        """Take over the claims, (key, owner), that the store has in a space."""
+        """Take over the claims, (key, owner), that the store has in a space, in key order.
+
+        Should an owner have several, the lowest counts; the others are not given to anybody.
+        """
         before = set(self._numbers[space].of)
         numbers = self._numbers[space] = _Numbers(POOLS[space])
         self._stored = {entry for entry in self._stored if entry[0] != space}
         for key, owner in claims:
-            numbers.set(owner, int(key, 16))
+            numbers.owner[int(key, 16)] = owner
+            numbers.of.setdefault(owner, int(key, 16))
             self._stored.add((space, owner))
             before.add(owner)
         for owner in before:
             self._engine.changed(("claim", space, owner))
 
-    def give(self, pool: Pool, owner: str) -> int:
-        """Give an owner the lowest free number. Raises PoolExhausted."""
-        number = self._numbers[pool.space].take(owner)
+    def give(self, pool: Pool, owner: str, is_used: Callable[[int], bool]) -> int:
+        """Give an owner the lowest free number. Raises PoolExhausted.
+
+        A number that nobody has, but that ``is_used`` says is still in use, is not free.
+        """
+        number = self._numbers[pool.space].take(owner, is_used)
         self._engine.changed(("claim", pool.space, owner))
         return number
 

@@ -79,6 +79,8 @@ class CompilerService:
         self.status = Status()
         self._waiting: deque[Commit] = deque()
         self._news = asyncio.Event()
+        #: spaces whose exhaustion has been logged and still lasts
+        self._told: set[str] = set()
         self._room = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -242,8 +244,10 @@ class CompilerService:
                 log.info("query_recovered", **about)
             else:
                 log.error("query_quarantined", error=str(fault.error), **about)
-        for empty in self.compiler.exhausted.values():
-            log.error("pool_exhausted", pool=empty.pool.space, error=str(empty))
+        for space, empty in self.compiler.exhausted.items():
+            if space not in self._told:
+                log.error("pool_exhausted", pool=space, error=str(empty))
+        self._told = set(self.compiler.exhausted)
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

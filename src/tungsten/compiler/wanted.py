@@ -78,7 +78,7 @@ def key_of(derived: Derived) -> Key:
             return ObjectKey(type_name(type(resource)), tuple(resource.fq_name))
         case References(holder, field):
             return FieldKey(holder, field)
-        case Claim(pool, owner):
+        case Claim(pool=pool, owner=owner):
             return ClaimKey(pool.space, owner)
 
 

@@ -111,6 +111,7 @@ def test_another_as_runs_what_names_targets_and_nothing_else(bench: Bench) -> No
     expected = {
         "global_as": 1,
         "route_target_pool": 1,
+        "own_target_prefix": 1,
         "own_target": 10,
         "route_targets": 10,
         "network": 10,

@@ -305,9 +305,16 @@ async def test_a_target_that_people_refer_to_waits_for_them(
     await delete(store, vn)
     await settled_but(store, compiler, held=1)
     assert await names(store, "route-target") == [OWN]
+    # Its number is not given to another network: that would join the two.
+    await create(store, network("vn2"))
+    await settled_but(store, compiler, held=1)
+    assert await instance_targets(store, *TENANT, "vn2", "vn2") == {"target:64512:8000001": None}
     await store.transact(lambda tx: tx.delete(holder.uuid))
     await settled(store, compiler)
-    assert await names(store, "route-target") == []
+    assert await names(store, "route-target") == ["target:64512:8000001"]
+    await create(store, network("vn3"))
+    await settled(store, compiler)
+    assert await instance_targets(store, *TENANT, "vn3", "vn3") == {OWN: None}
 
 
 async def settled_but(store: Store, compiler: CompilerService, held: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import pytest
 from structlog.testing import capture_logs
 from tests.unit.compiler.intent import (
     TENANT,
@@ -16,14 +17,17 @@ from tests.unit.compiler.intent import (
     interface,
     network,
     read,
+    system,
     targets,
     update,
 )
 
-from tungsten.compiler.pools import ROUTE_TARGETS
+from tungsten.compiler import networks, pools
+from tungsten.compiler.pools import ROUTE_TARGETS, Pool
 from tungsten.compiler.service import CompilerService
 from tungsten.store.base import (
     Commit,
+    Compacted,
     Record,
     Snapshot,
     Store,
@@ -227,6 +231,61 @@ async def test_a_failing_store_is_tried_again(store: Store) -> None:
     assert [e["event"] for e in logs] == ["compiler_store_failed"] * 2
     assert await read(store, "routing-instance", *TENANT, "vn1", "vn1") is not None
     assert service.status.loads == 3
+    await service.stop()
+
+
+class Forgetful(Overtaken):
+    """A store whose log is cut while somebody watches."""
+
+    watches = 0
+
+    async def watch(self, after: int) -> AsyncIterator[Commit]:
+        self.watches += 1
+        async for commit in self._store.watch(after):
+            if self.watches == 1 and commit.revision > 4:
+                raise Compacted(f"revision {commit.revision} is gone")
+            yield commit
+
+
+async def test_a_watch_that_lost_commits_is_made_up_for_by_a_load(store: Store) -> None:
+    vn, other = network("vn1"), network("vn2")
+    await create(store, vn, other)
+    forgetful = Forgetful(store)
+    service = CompilerService(forgetful)
+    await service.start()
+    await delete(store, vn)
+    await create(store, network("vn3"), interface("vmi", other))
+    await settled(store, service)
+    assert forgetful.watches == 2
+    await assert_whole(store)
+    stored = await read(store, "virtual-machine-interface", *TENANT, "vmi")
+    assert [ref.to[-1] for ref in stored.routing_instance_refs] == ["vn2"]
+    assert await read(store, "routing-instance", *TENANT, "vn3", "vn3") is not None
+    await service.stop()
+
+
+async def test_a_network_without_a_number_waits_and_is_told_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Pool("route-target/type1_2", 8000, 8002)
+    monkeypatch.setitem(pools.POOLS, small.space, small)
+    monkeypatch.setattr(networks, "ROUTE_TARGETS_OF_LONG_AS", small)
+    one, two, late = network("vn1"), network("vn2"), network("late")
+    await create(store, system(4200000000), one, two)
+    with capture_logs() as logs:
+        service = CompilerService(store)
+        await service.start()
+        await create(store, late)
+        await create(store, interface("vmi"))
+        await asyncio.sleep(0.1)
+    (entry,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert entry["event"] == "pool_exhausted"
+    assert "all of 8000..8001 are taken" in entry["error"]
+    assert await read(store, "routing-instance", *TENANT, "late", "late") is None
+    await delete(store, one)
+    await settled(store, service)
+    (target,) = await instance_targets(store, *TENANT, "late", "late")
+    assert target in ("target:4200000000:8000", "target:4200000000:8001")
     await service.stop()
 
 
