@@ -148,6 +148,11 @@ class ControlService:
         ]
 
     @property
+    def introspect_port(self) -> int:
+        """The port of the introspect server; 0 while there is none."""
+        return self._introspect.port if self._introspect is not None else 0
+
+    @property
     def xmpp_port(self) -> int:
         """The port that agents connect to."""
         return self.server.port
