@@ -97,6 +97,7 @@ class Session:
         self.config = config
         self.links: list[Link] = []
         self.errors = 0
+        self.last_event: Event | None = None
         self._store = store
         self._draw = draw
         self._seeking = State.IDLE
@@ -241,6 +242,7 @@ class Session:
         if row is None:
             raise UsageError(f"neighbour {self.config.name} in {self._seeking.name}: {event.name}")
         what, after = row
+        self.last_event = event
         if after is not None:
             self._seeking = after
         match what:
@@ -344,6 +346,7 @@ class Session:
         if row is None:
             raise self._out_of_place(link, event)
         what, after = row
+        self.last_event = event
         match what:
             case "hear":
                 if isinstance(message, Update | RouteRefresh):

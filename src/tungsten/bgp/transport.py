@@ -25,6 +25,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 from collections import Counter
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -140,7 +141,9 @@ class Peer:
         self.writable = True
         self.counters: Counter[str] = Counter()
         self.last_error = ""
-        self.up_since = 0.0
+        self.last_state = State.IDLE
+        self.changed_at = 0.0
+        self._state = State.IDLE
         self._handler = handler
         self._loop = asyncio.get_running_loop()
         self._link: _Connection | None = None
@@ -219,6 +222,9 @@ class Peer:
     # --- what the session wants
 
     def _act(self, actions: list[Action]) -> None:
+        if self.session.state is not self._state:
+            self.last_state, self._state = self._state, self.session.state
+            self.changed_at = time.time()
         for action in actions:
             match action:
                 case Received(message):
@@ -249,7 +255,6 @@ class Peer:
         self._link = link
         self.negotiated = negotiated
         self.writable = True
-        self.up_since = self._loop.time()
         self.counters["established"] += 1
         families = [str(family) for family in sorted(negotiated.families)]
         _log.info("session_up", neighbor=self.name, families=families)

@@ -19,6 +19,7 @@ Every refusal is counted per neighbour (``counters``) under its reason.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -82,6 +83,7 @@ class Neighbor:
         self.families: frozenset[Family] = frozenset()
         self.wishes: Wishes | None = None
         self.flaps = 0
+        self.flapped_at = 0.0
         self.own = owner.own
         self._wishes_due = 0.0
         self._unfinished: set[Family] = set()
@@ -103,6 +105,11 @@ class Neighbor:
     def is_client(self) -> bool:
         """Whether we reflect to and from it (RFC 4456): all but other reflectors."""
         return not self.config.reflector
+
+    @property
+    def route_count(self) -> int:
+        """How many routes it has said in this session."""
+        return self._held.total()
 
     def table(self, family: Family) -> Table:
         """The table of a family."""
@@ -168,6 +175,7 @@ class Neighbor:
     def down(self, peer: Peer, down: Down) -> None:
         """Forget its routes, or keep them for a while."""
         self.flaps += 1
+        self.flapped_at = time.time()
         self.owner.left(self)
         self.wishes = None
         due = self.owner.now() + down.keep_time
@@ -434,6 +442,10 @@ class BgpPeers:
         for out in self._joined.get(neighbor, ()):
             if out.family == family:
                 out.refresh(neighbor)
+
+    def is_behind(self, neighbor: Neighbor) -> bool:
+        """Whether something is still to be told to a neighbour."""
+        return any(out.is_behind(neighbor) for out in self._joined.get(neighbor, ()))
 
     def _is_client(self, source: Source) -> bool:
         neighbor = self._by_source.get(source)

@@ -7,8 +7,10 @@ from ipaddress import IPv4Address
 
 from tungsten.bgp.families import Family
 from tungsten.bgp.fsm import State
+from tungsten.bgp.transport import Peer
 
 from .bgp_peers import BgpPeers, Neighbor
+from .introspect_routes import stamp
 from .introspect_structs import BgpNeighborResp
 from .tables import MASTER
 
@@ -54,6 +56,9 @@ def _row(neighbor: Neighbor, peers: BgpPeers) -> BgpNeighborResp:
         local_id=str(IPv4Address(session.router_id)),
         local_asn=session.local_as,
         send_state=send_state,
+        last_event=_event(peer),
+        last_state=_STATES[peer.last_state] if peer is not None else "Idle",
+        last_state_at=stamp(peer.changed_at) if peer is not None else "",
         last_error=peer.last_error if peer is not None else "",
         configured_address_families=_names(session.families),
         negotiated_address_families=_names(negotiated.families) if negotiated is not None else (),
@@ -61,7 +66,15 @@ def _row(neighbor: Neighbor, peers: BgpPeers) -> BgpNeighborResp:
         negotiated_hold_time=negotiated.hold_time if negotiated is not None else 0,
         primary_path_count=len(peers.rib.spoken(neighbor.source)),
         flap_count=neighbor.flaps,
+        flap_time=stamp(neighbor.flapped_at),
+        closed_at="" if up else stamp(neighbor.flapped_at),
     )
+
+
+def _event(peer: Peer | None) -> str:
+    """The last event of the session's machine, ``ConnectRetryExpires``."""
+    event = peer.session.last_event if peer is not None else None
+    return event.name.title().replace("_", "") if event is not None else ""
 
 
 def _names(families: frozenset[Family]) -> list[str]:
