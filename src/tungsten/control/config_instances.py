@@ -13,7 +13,13 @@ from dataclasses import dataclass
 import structlog
 
 from tungsten.bgp import communities
-from tungsten.model import BgpRouter, GlobalSystemConfig, RoutingInstance, VirtualNetwork
+from tungsten.model import (
+    BgpRouter,
+    GlobalSystemConfig,
+    RoutingInstance,
+    VirtualNetwork,
+    VirtualRouter,
+)
 
 from .config_graph import ConfigGraph, GraphDelta, Vertex
 from .instances import InstanceConfig
@@ -66,6 +72,15 @@ def own_router(graph: ConfigGraph, name: str) -> BgpRouter | None:
         if resource.fq_name == wanted and isinstance(resource, BgpRouter):
             return resource
     return None
+
+
+def router_address(graph: ConfigGraph, name: str) -> str:
+    """The address of the virtual-router of a host; empty when there is none."""
+    node = graph.nodes.get(("virtual-router", f"default-global-system-config:{name}"))
+    resource = node.resource if node is not None else None
+    if not isinstance(resource, VirtualRouter):
+        return ""
+    return resource.virtual_router_ip_address or ""
 
 
 def changed_instances(graph: ConfigGraph, delta: GraphDelta) -> dict[str, InstanceConfig | None]:

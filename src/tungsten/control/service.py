@@ -30,7 +30,13 @@ from .bgp_config import BgpDefaults
 from .bgp_peers import BgpPeers
 from .config_export import ConfigExporter
 from .config_graph import ConfigGraph, GraphDelta
-from .config_instances import GlobalConfig, changed_instances, global_config, own_router
+from .config_instances import (
+    GlobalConfig,
+    changed_instances,
+    global_config,
+    own_router,
+    router_address,
+)
 from .instances import InstanceConfig, Instances
 from .introspect import MODULE, ControlView, control_requests
 from .introspect_agents import agent_neighbours, xmpp_connections
@@ -78,6 +84,7 @@ class ControlService:
         self._loop = asyncio.get_running_loop()
         self.peers = XmppPeers(self.settings, self.rib, self.instances, self.exporter)
         self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
+        self.peers.address_of = lambda name: router_address(self.graph, name)
         self.rib.on_marked = self.exporter.on_work = self.peers.on_work = self._schedule
         self.bgp.on_work = self._schedule
         await self._load()
@@ -170,7 +177,10 @@ class ControlService:
     def _bgp_defaults(self) -> BgpDefaults:
         """Sessions are opened from the address that is listened on, if it is just one."""
         host = self._bgp_listen()[0]
-        specific = bool(host) and not ip_address(host).is_unspecified
+        try:
+            specific = not ip_address(host).is_unspecified
+        except ValueError:
+            specific = False
         return BgpDefaults(self.settings.bgp_hold_time, host if specific else "")
 
     # --- configuration

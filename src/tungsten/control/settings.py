@@ -86,6 +86,13 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_subscriptions_per_agent: Annotated[
         int, Meta(description="Most routing instances one agent may join.", ge=1)
     ] = 5000
+    verify_agents: Annotated[
+        bool,
+        Meta(
+            description="Take an agent only from the address of its virtual-router object, and "
+            "only routes with that address as next hop. Objects without address are not checked."
+        ),
+    ] = True
     pending_per_source: Annotated[
         int,
         Meta(description="Most connections of one address that have not opened a stream.", ge=1),

@@ -160,6 +160,8 @@ class Table:
         self.family = family
         self.instance = instance
         self.listeners: list[Listener] = []
+        #: The inclusive multicast routes (type 3) among those of an EVPN table.
+        self.inclusive: dict[bytes, Route] = {}
         self._routes: dict[bytes, Route] = {}
 
     def __repr__(self) -> str:
@@ -186,6 +188,8 @@ class Table:
         route = self._routes.get(key)
         if route is None:
             route = self._routes[key] = Route(self, key)
+            if self.family == EVPN and key[0] == 3:
+                self.inclusive[key] = route
         for index, known in enumerate(route.paths):
             if known.identity == path.identity:
                 if not known.same_as(path):
@@ -219,6 +223,7 @@ class Table:
         """Forget a route that has no paths."""
         if not route.paths and self._routes.get(route.key) is route:
             del self._routes[route.key]
+            self.inclusive.pop(route.key, None)
 
 
 def _speaks(route: Route, source: Source) -> bool:

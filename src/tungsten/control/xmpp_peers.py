@@ -17,9 +17,11 @@ and counted. What breaks the conversation closes the session, with the reason: p
 an instance that was not subscribed, subscribing twice, unsubscribing what was not subscribed,
 stanzas that do not parse. Other sessions never notice.
 
-One name has one session. A second connection under the name replaces the first when it comes
-from the same address (the host restarted, and its old connection is dead without knowing), and
-is refused while the first lives when it comes from another.
+Where configuration gives an agent's virtual-router an address, sessions under its name are taken
+from there only, and its routes must lead there. One name has one session. A second connection
+under the name replaces the first when it comes from the same address (the host restarted, and
+its old connection is dead without knowing), and is refused while the first lives when it comes
+from another.
 """
 
 from __future__ import annotations
@@ -98,6 +100,8 @@ class XmppPeers:
         self._ribouts: dict[tuple[str, Family], RibOut] = {}
         self._work: dict[RibOut, None] = {}
         self.on_work: Callable[[], None] | None = None
+        #: The tunnel address that configuration gives an agent of a name, empty if none.
+        self.address_of: Callable[[str], str] = lambda _: ""
         self._started_at = asyncio.get_running_loop().time()
         instances.on_created.append(self._instance_created)
         instances.on_changed.append(self._instance_changed)
@@ -111,6 +115,11 @@ class XmppPeers:
         agent = self.agents.get(name)
         if name.endswith("/dns"):
             self._refuse(connection, "dns", "this is the routing and configuration server")
+            return
+        expected = self._expected_address(name)
+        if expected and expected != connection.address:
+            text = f"the virtual-router {name} is at {expected}, not at {connection.address}"
+            self._refuse(connection, "address", text)
             return
         if agent is not None and agent.connection is not None:
             if agent.address != connection.address:
@@ -200,6 +209,9 @@ class XmppPeers:
         loop = asyncio.get_running_loop()
         agent.timer = loop.call_later(self.restart_time, self._delete, agent)
 
+    def _expected_address(self, name: str) -> str:
+        return self.address_of(name) if self.settings.verify_agents else ""
+
     def _refuse(self, connection: Connection, reason: str, text: str) -> None:
         self.refused[reason] += 1
         _log.warning("agent_refused", agent=connection.peer, reason=reason, text=text)
@@ -286,6 +298,11 @@ class XmppPeers:
         reporter = Reporter(agent.source, subscription.instance_id)
         entries: list[tuple[bytes, Path]] = []
         try:
+            expected = self._expected_address(agent.name)
+            for hop in published.item.next_hops:
+                if expected and hop.address != expected:
+                    text = f"{ident[1]}: next hop {hop.address} is not the agent's {expected}"
+                    raise Refused("next-hop-owner", text)
             if ident[0] not in instance.tables:
                 raise Refused("family", f"{instance.name} has no {ident[0]} routes")
             entries = read_item(published.item, reporter, instance, self._instances.replication.asn)

@@ -25,7 +25,14 @@ from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes, PmsiTunnel
 from tungsten.bgp.families import EVPN, INET, INET6, Family
 from tungsten.bgp.nlri import InclusiveMulticast, IpPrefix, MacIp, mpls_field, pack_prefix
-from tungsten.xmpp.routes import EnetItem, InetItem, Item, NextHop
+from tungsten.xmpp.routes import (
+    MAX_MEMBERS,
+    MAX_NEXT_HOPS,
+    EnetItem,
+    InetItem,
+    Item,
+    NextHop,
+)
 
 from .instances import Instance, Instances
 from .paths import ATTRIBUTES, NO_RD, Path, PathFlag, Source
@@ -309,8 +316,8 @@ def show_flood(route: Route) -> EnetItem | None:
     nlri = route.nlri
     assert isinstance(nlri, MacIp)
     hops = []
-    for other in route.table.routes():
-        if other.key[0] != 3 or other.best is None:
+    for other in route.table.inclusive.values():
+        if other.best is None:
             continue
         member = other.nlri
         assert isinstance(member, InclusiveMulticast)
@@ -323,7 +330,7 @@ def show_flood(route: Route) -> EnetItem | None:
         mac=_BROADCAST.hex(":"),
         address="0.0.0.0/32",
         tag=nlri.tag,
-        olist=tuple(sorted(set(hops), key=lambda hop: (hop.address, hop.label))),
+        olist=tuple(sorted(set(hops), key=lambda hop: (hop.address, hop.label)))[:MAX_MEMBERS],
     )
 
 
@@ -342,7 +349,7 @@ def _next_hops(
     paths: list[Path], instance: Instance | None, instances: Instances
 ) -> tuple[NextHop, ...]:
     hops = dict.fromkeys(_next_hop(path, instance, instances) for path in paths)
-    return tuple(hops)
+    return tuple(hops)[:MAX_NEXT_HOPS]
 
 
 def _next_hop(path: Path, instance: Instance | None, instances: Instances) -> NextHop:

@@ -26,7 +26,9 @@ from .errors import ProtocolError
 from .text import escape
 
 BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
-MAX_NEXT_HOPS = 64
+#: Most next hops of a route, and most members of a flooding list, in one item.
+MAX_NEXT_HOPS = 1024
+MAX_MEMBERS = 4096
 _U32 = 0xFFFFFFFF
 _NO_GROUP = (socket.inet_ntoa(bytes(4)), "::")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -319,8 +321,8 @@ def _decode_enet(entry: Element, nlri: Element, bare: bool) -> EnetItem:
         source=source,
         flags=_number(nlri, "flags"),
         next_hops=_decode_hops(entry, "next-hops"),
-        olist=_decode_hops(entry, "olist"),
-        leaf_olist=_decode_hops(entry, "leaf-olist"),
+        olist=_decode_hops(entry, "olist", MAX_MEMBERS),
+        leaf_olist=_decode_hops(entry, "leaf-olist", MAX_MEMBERS),
         virtual_network=_text(entry, "virtual-network"),
         sequence=sequence,
         sticky=sticky,
@@ -334,15 +336,13 @@ def _decode_enet(entry: Element, nlri: Element, bare: bool) -> EnetItem:
     )
 
 
-def _decode_hops(entry: Element, tag: str) -> tuple[NextHop, ...]:
+def _decode_hops(entry: Element, tag: str, most: int = MAX_NEXT_HOPS) -> tuple[NextHop, ...]:
     parent = entry.find(tag)
     if parent is None or not len(parent):
         return ()
     nodes = parent.findall("next-hop")
-    if len(nodes) > MAX_NEXT_HOPS:
-        raise ProtocolError(
-            "policy-violation", f"{len(nodes)} next hops in {tag}; at most {MAX_NEXT_HOPS}"
-        )
+    if len(nodes) > most:
+        raise ProtocolError("policy-violation", f"{len(nodes)} next hops in {tag}; at most {most}")
     return tuple(_decode_hop(node) for node in nodes)
 
 

@@ -7,17 +7,21 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.unit.control.control_world import (
+    GLOBAL,
     FakeHost,
     World,
     basics,
     instance,
     instance_name,
     network,
+    record,
     target,
     until,
 )
 
 from tungsten.control.paths import PathFlag
+from tungsten.model import VirtualRouter
+from tungsten.store.base import Record
 from tungsten.xmpp.stanzas import (
     EndOfRib,
     EnetItem,
@@ -29,6 +33,7 @@ from tungsten.xmpp.stanzas import (
     Unsubscribe,
     Withdraw,
 )
+from tungsten.xmpp.transport import XmppClient
 
 MakeWorld = Callable[..., Awaitable[World]]
 
@@ -196,6 +201,47 @@ async def test_route_that_cannot_be_taken_is_refused_alone(
     assert agent.refused == {reason: 1}
     assert agent.route_count == 1
     assert not one.closed
+
+
+def router(address: str) -> Record:
+    return record(
+        VirtualRouter(virtual_router_ip_address=address),
+        "global-system-config",
+        f"{GLOBAL}:c1",
+    )
+
+
+async def test_route_that_leads_to_another_host_is_refused(make_world: MakeWorld) -> None:
+    world, one, two = await prepared(make_world)
+    await world.put(router("127.0.0.1"))
+    await until(lambda: world.service.peers.address_of("c1") == "127.0.0.1")
+    one.publish("a", "10.1.1.3/32")
+    one.address = "127.0.0.1"
+    one.publish("a", "10.1.1.4/32")
+    await until(lambda: two.prefixes("a") == {"10.1.1.4/32"})
+    assert world.service.peers.refused == {"next-hop-owner": 1}
+
+
+async def test_session_from_another_address_than_the_hosts_is_refused(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world()
+    await world.put(*basics("c1"), router("192.0.2.1"))
+    await until(lambda: world.service.peers.address_of("c1") == "192.0.2.1")
+    heard: list[str] = []
+    client = XmppClient(
+        "127.0.0.1",
+        world.service.xmpp_port,
+        "c1",
+        on_established=lambda: None,
+        on_stanza=lambda _: None,
+        on_closed=heard.append,
+    )
+    await client.start()
+    await until(lambda: heard)
+    await client.stop()
+    assert heard[0] == "conflict: the virtual-router c1 is at 192.0.2.1, not at 127.0.0.1"
+    assert world.service.peers.refused["address"] >= 1
 
 
 async def test_refused_replacement_takes_the_former_route_away(make_world: MakeWorld) -> None:
