@@ -161,7 +161,7 @@ def test_a_busy_server_stops_in_time_when_asked(api: ApiProcess) -> None:
             status = await asyncio.to_thread(api.stop)
             assert status == 0
             await task
-            await watch.aclose()  # type: ignore[attr-defined]
+            await watch.aclose()
         return status
 
     assert asyncio.run(run()) == 0

@@ -16,12 +16,12 @@ from weakref import WeakSet
 
 import msgspec
 import structlog
-from prometheus_client import Counter
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from tungsten.api import bodies, discovery, errors, objects, queries, views, watch
+from tungsten.api import bodies, discovery, documentation, errors, objects, queries, views, watch
 from tungsten.api.bodies import Json
 from tungsten.api.engine import Engine
 from tungsten.api.errors import ApiFault, BadRequest, NotFound
@@ -82,6 +82,8 @@ class ApiApp:
         self._actions: dict[str, dict[str, Handler]] = {
             "/": {"GET": self._discovery},
             "/healthz": {"GET": self._health},
+            "/metrics": {"GET": self._metrics},
+            "/documentation/index.html": {"GET": self._documentation},
             "/fqname-to-id": {"POST": self._name_to_id},
             "/id-to-fqname": {"POST": self._id_to_name},
             "/ref-update": {"POST": self._ref_update},
@@ -168,6 +170,9 @@ class ApiApp:
                 "DELETE": lambda r: self._delete(r, declared, uuid),
             }
             return await _by_method(request, methods)(request)
+        if request.method == "DELETE" and len(parts) == 2 and parts[0][:-1] in RESOURCE_TYPES:
+            # Some clients delete below the collection.
+            return await self._delete(request, RESOURCE_TYPES[parts[0][:-1]], parts[1])
         if request.method == "POST" and len(parts) == 1 and parts[0].endswith("s"):
             raise errors.unknown_type(parts[0][:-1])
         raise NotFound(f"Not found: '{errors.echo(path)}'")
@@ -251,6 +256,16 @@ class ApiApp:
             raise ApiFault("starting", status=503)
         return json_answer(
             {"status": "ok", "revision": await self.engine.read(lambda s: s.revision)}
+        )
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    async def _documentation(self, request: Request) -> Response:
+        return Response(
+            documentation.page(),
+            media_type="text/html",
+            headers={"content-security-policy": "default-src 'none'"},
         )
 
     async def _name_to_id(self, request: Request) -> Response:

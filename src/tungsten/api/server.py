@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Generator
 from typing import Any
 
 import uvicorn
+from prometheus_client import Counter
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+GARBLED = Counter("tungsten_api_garbled_requests", "Connections ended for what is no HTTP")
+SLOW = Counter("tungsten_api_slow_requests", "Connections ended because no request came in time")
 
 MAX_HEAD = 65_536
 """Bytes of a request line and its headers; long lists of uuids come in the request line."""
@@ -53,6 +58,11 @@ class PatientProtocol(H11Protocol):
         self._cancel()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP; this ends the connection."""
+        GARBLED.inc()
+        super().send_400_response(msg)
+
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -67,6 +77,7 @@ class PatientProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._head_timer = None
+        SLOW.inc()
         if not self._busy() and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
             self.transport.close()
@@ -132,6 +143,8 @@ class HttpServer:
             h11_max_incomplete_event_size=MAX_HEAD,
             proxy_headers=False,
         )
+        # Of garbled requests there may be many; they are counted, not logged one by one.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._server = _Embedded(config)
         self._task = asyncio.create_task(self._server.serve([sock]), name="api-http")
         while not self._server.started:

@@ -39,7 +39,11 @@ class ApiService:
     async def start(self) -> None:
         """Listen, make the default objects, answer requests. Raises OSError, StoreError."""
         await self._server.start()
-        made = await self._engine.ensure_defaults()
+        try:
+            made = await self._engine.ensure_defaults()
+        except BaseException:
+            await self._server.stop()
+            raise
         self._app.ready = True
         log.info("api_started", listen=self._settings.listen, port=self.port, made=len(made))
 

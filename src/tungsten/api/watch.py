@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
+import structlog
 
 from tungsten.api import errors, objects, views
 from tungsten.api.bodies import Json
@@ -22,7 +23,18 @@ from tungsten.api.errors import BadRequest, NotFound
 from tungsten.api.references import Mirror
 from tungsten.api.views import Hrefs
 from tungsten.model import ResourceType
-from tungsten.store.base import Change, ChangeKind, Commit, Compacted, Record, Snapshot, Store
+from tungsten.store.base import (
+    Change,
+    ChangeKind,
+    Commit,
+    Compacted,
+    Record,
+    Snapshot,
+    Store,
+    StoreError,
+)
+
+log = structlog.get_logger("tungsten.api")
 
 EVENTS = {
     ChangeKind.CREATED: "create",
@@ -69,7 +81,7 @@ class Watch:
         self._keepalive = keepalive
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(limit)
 
-    async def stream(self, after: int | None) -> AsyncIterator[bytes]:
+    async def stream(self, after: int | None) -> AsyncGenerator[bytes, None]:
         """The events; from the commit after ``after``, or from all objects when None."""
         if after is None:
             revision, events = await self._store.read(self._init)
@@ -99,7 +111,11 @@ class Watch:
             async for commit in self._store.watch(revision):
                 for data in await self._events(commit):
                     self._queue.put_nowait(data)
-        except (Compacted, asyncio.QueueFull):
+        except (Compacted, asyncio.QueueFull) as reason:
+            log.info("watch_fell_behind", types=sorted(self._types), reason=type(reason).__name__)
+            self.end()
+        except StoreError as error:
+            log.warning("watch_ended", types=sorted(self._types), reason=str(error))
             self.end()
 
     def end(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -197,7 +197,7 @@ class Client:
 
     # -- changes ----------------------------------------------------------------------------
 
-    async def watch(self, *types: str, after: int | None = None) -> AsyncIterator[Watched]:
+    async def watch(self, *types: str, after: int | None = None) -> AsyncGenerator[Watched, None]:
         """The objects of some types and then every change of them, until the server ends it.
 
         With ``after`` only the changes after that revision. Raises Unreachable when the

@@ -40,6 +40,25 @@ async def test_every_action_of_the_discovery_document_is_served(api: Api) -> Non
             assert (answer.status, answer.text[:9]) != (404, "Not found"), link["name"]
 
 
+async def test_the_documentation_names_every_field(api: Api) -> None:
+    answer = await api.ask("GET", "/documentation/index.html")
+    assert answer.headers["content-type"].startswith("text/html")
+    for part in ("virtual-machine-interface", "instance_ip_address", "network_ipam_refs"):
+        assert part in answer.text
+
+
+async def test_requests_are_counted(api: Api) -> None:
+    await api.ask("GET", "/nonsense")
+    text = (await api.ask("GET", "/metrics")).text
+    assert 'tungsten_api_requests_total{method="GET",status="404"}' in text
+
+
+async def test_delete_below_the_collection_is_understood(api: Api) -> None:
+    network = await api.network()
+    assert (await api.ask("DELETE", f"/virtual-networks/{network}")).status == 200
+    assert (await api.ask("GET", f"/virtual-network/{network}")).status == 404
+
+
 async def test_create_answers_200_with_the_envelope_and_parent(api: Api) -> None:
     body = {"project": {"fq_name": ["default-domain", "p2"], "parent_type": "domain"}}
     answer = await api.post("/projects", body)
