@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from tungsten.bgp import communities
 from tungsten.introspect import (
     AnyRequest,
@@ -33,6 +35,7 @@ from .introspect_routes import (
     START,
     Found,
     Position,
+    Walks,
     chosen_tables,
     count_paths,
     find_routes,
@@ -53,6 +56,7 @@ from .introspect_structs import (
     ShowRouteSummaryReqIterate,
     ShowRouteSummaryResp,
     ShowRouteTable,
+    ShowRouteTableSummary,
     ShowRoutingInstance,
     ShowRoutingInstanceReq,
     ShowRoutingInstanceReqIterate,
@@ -86,6 +90,7 @@ class ControlView:
     problems: Callable[[], Sequence[str]] = tuple
     traces: Traces = field(default_factory=Traces)
     uves: UveCache = field(default_factory=UveCache)
+    walks: Walks = field(default_factory=Walks)
 
 
 def control_requests(view: ControlView) -> list[AnyRequest]:
@@ -221,23 +226,30 @@ async def show_routes(
     view: ControlView, form: ShowRouteReq, after: Position, count: int
 ) -> ShowRouteResp:
     """A page of routes. ``count``: at most so many in all; 0 for all."""
+    form = structs.replace(form, count=0)
     tables = chosen_tables(view.rib, form)
     limit = min(count, PAGE) if count > 0 else PAGE
-    found = await find_routes(tables, form, after, limit + 1)
+    found, walks = await find_routes(view.walks, tables, form, after, limit + 1)
     shown = found[:limit]
     left = count - limit if count > 0 else 0
     more = len(found) > limit and (count <= 0 or left > 0)
+    if more:
+        table = shown[-1].route.table
+        view.walks.keep(table, form, walks[table])
     by_table: dict[Table, list[Found]] = {}
     for each in shown:
         by_table.setdefault(each.route.table, []).append(each)
     return ShowRouteResp(
-        tables=[await _show_table(view, table, part) for table, part in by_table.items()],
+        tables=[
+            _show_table(view, table, walks[table].counts, part) for table, part in by_table.items()
+        ],
         next_batch=_route_cursor(form, shown[-1], left) if more else "",
     )
 
 
-async def _show_table(view: ControlView, table: Table, found: Sequence[Found]) -> ShowRouteTable:
-    counts = await count_paths(table)
+def _show_table(
+    view: ControlView, table: Table, counts: ShowRouteTableSummary, found: Sequence[Found]
+) -> ShowRouteTable:
     asn = view.instances.replication.asn
     return ShowRouteTable(
         routing_instance=table.instance,

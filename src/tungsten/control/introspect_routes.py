@@ -2,9 +2,9 @@
 
 Everything is read from the tables that peers are served from, at the moment it is asked. A page
 holds the first :data:`PAGE` matching routes after a position; the position is the table's name
-and the route's place in the order routes are shown in (by address, then length). Looking
-through a large table lets go of the event loop between slices, so a page is consistent route
-by route.
+and the route's place in the order routes are shown in (by address, then length). The routes of
+a walk are those that were there at its first page, each shown as it is now. Looking through a
+large table lets go of the event loop between slices.
 
 Matching, as clients know it: table and instance by exact name; family by name (``l3vpn`` or
 ``inetvpn``, ``evpn``...); source by exact name; protocol without regard to case. With
@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from heapq import nsmallest
+from heapq import merge
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from tungsten.bgp import communities
@@ -44,7 +46,10 @@ from .paths import Path, PathFlag, local_preference
 from .tables import Rib, Route, Table
 
 PAGE = 1000
-SLICE = 4000
+SLICE = 2000
+#: Seconds after which a walk that nobody goes on with is forgotten, and most walks at once.
+WALK_REST = 60.0
+MOST_WALKS = 8
 
 #: How operators name the family of a table.
 FAMILY_SUFFIXES = {
@@ -231,34 +236,89 @@ class Found:
     paths: Sequence[Path]
 
 
-async def find_routes(
-    tables: Sequence[Table], form: ShowRouteReq, after: Position, limit: int
-) -> list[Found]:
-    """The first ``limit`` routes of a request after a position, in order."""
+Run = list[tuple[bytes, Route]]
+
+
+@dataclass
+class Walk:
+    """The routes of a table that a request asks for, as they were when its first page was.
+
+    In sorted runs, each small enough to be made without holding up others. ``counts`` are those
+    of the whole table.
+    """
+
+    runs: list[Run]
+    counts: ShowRouteTableSummary
+    used_at: float
+
+    def after(self, start: bytes | None) -> Iterator[tuple[bytes, Route]]:
+        """The routes behind a place, in order."""
+        if start is None:
+            return merge(*self.runs, key=_first)
+        tails = (run[bisect_right(run, start, key=_first) :] for run in self.runs)
+        return merge(*(tail for tail in tails if tail), key=_first)
+
+
+class Walks:
+    """Walks that clients are on, page after page; forgotten when they rest for long."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._walks: dict[tuple[str, ShowRouteReq], Walk] = {}
+        self._now = now
+
+    async def of(self, table: Table, form: ShowRouteReq, *, first: bool) -> Walk:
+        """The walk of a request through a table; begun anew for its ``first`` page."""
+        now = self._now()
+        self._walks = {
+            key: walk for key, walk in self._walks.items() if now - walk.used_at < WALK_REST
+        }
+        walk = None if first else self._walks.get((table.name, form))
+        if walk is None:
+            walk = Walk(await _runs(table, form), await count_paths(table), now)
+        walk.used_at = now
+        return walk
+
+    def keep(self, table: Table, form: ShowRouteReq, walk: Walk) -> None:
+        """A page of the walk was shown and there is more."""
+        while len(self._walks) >= MOST_WALKS:
+            del self._walks[next(iter(self._walks))]
+        self._walks[table.name, form] = walk
+
+
+async def _runs(table: Table, form: ShowRouteReq) -> list[Run]:
     matches, wanted = prefix_filter(form), path_filter(form)
+    runs = []
+    async for routes in _slices(table):
+        run = [
+            (place(route), route)
+            for route in routes
+            if any(wanted(path) for path in route.paths) and matches(route)
+        ]
+        if run:
+            run.sort(key=_first)
+            runs.append(run)
+    return runs
+
+
+async def find_routes(
+    walks: Walks, tables: Sequence[Table], form: ShowRouteReq, after: Position, limit: int
+) -> tuple[list[Found], dict[Table, Walk]]:
+    """The first ``limit`` routes of a request after a position, and the walks they are of."""
+    wanted = path_filter(form)
     found: list[Found] = []
+    used: dict[Table, Walk] = {}
     for table in tables:
         if table.name < after[0]:
             continue
         start = after[1] if table.name == after[0] else None
-        best: list[tuple[bytes, Route]] = []
-        room = limit - len(found)
-        async for routes in _slices(table):
-            fitting = [
-                (where, route)
-                for route in routes
-                if (where := place(route)) is not None and (start is None or where > start)
-                if matches(route) and any(wanted(path) for path in route.paths)
-            ]
-            best = nsmallest(room, [*best, *fitting], key=_first)
-        found += [
-            Found(route, paths)
-            for _, route in best
-            if (paths := [path for path in route.paths if wanted(path)])
-        ]
-        if len(found) >= limit:
-            break
-    return found
+        walk = used[table] = await walks.of(table, form, first=start is None)
+        for _, route in walk.after(start):
+            paths = [path for path in route.paths if wanted(path)]
+            if paths:
+                found.append(Found(route, paths))
+                if len(found) >= limit:
+                    return found, used
+    return found, used
 
 
 def _first(item: tuple[bytes, Route]) -> bytes:
