@@ -29,7 +29,7 @@ import structlog
 
 from tungsten.agent import forwarding as fwd
 from tungsten.agent.advertise import Advertisement, Origin, advertise
-from tungsten.agent.channel import Wanted
+from tungsten.agent.channel import GLOBAL_CONFIG, Wanted
 from tungsten.agent.config import ConfigGraph
 from tungsten.agent.config_cache import ConfigCache
 from tungsten.agent.derive import compile_oper
@@ -41,6 +41,7 @@ from tungsten.agent.ports import Port, PortStore
 from tungsten.agent.program import Host, Tables, id_spaces, number
 from tungsten.agent.rib import Rib
 from tungsten.agent.writer import Result, Target, Writer
+from tungsten.model.hosts import VirtualRouter
 from tungsten.xmpp.stanzas import ConfigMessage, RouteRetract, RouteUpdate
 
 log = structlog.get_logger("tungsten.agent")
@@ -226,6 +227,7 @@ class Agent:
             self.config_complete = True
             log.info("config_complete", objects=len(self.graph), stale=gone)
             self._reset_route_quiet(now)
+            self._check_self()
             self.mark()
         if not self.config_complete:
             return
@@ -238,6 +240,12 @@ class Agent:
             self.complete = True
             log.info("agent_complete", inherited=self.writer.inherited)
             self.mark()
+
+    def _check_self(self) -> None:
+        """A host that the configuration does not name gets no machines: say so."""
+        name = f"{GLOBAL_CONFIG}:{self.settings.name}"
+        if self.graph.resource(VirtualRouter, name) is None:
+            log.warning("no_configuration_for_self", expected=f"virtual-router {name}")
 
     def _config_is_whole(self, now: float) -> bool:
         if not any(state.up_at is not None for state in self._sessions) or not self._config_at:

@@ -8,7 +8,8 @@ are asked to be kept fresh (the ``use`` of ip-neighbour(8)), as the kernel does 
 its own; tunnelled packets do not pass there.
 
 Both views are recomputed whole from the kernel after any event, and once in a while without
-one, so a missed event is healed.
+one, so a missed event is healed. Only events of neighbours, which are many and change neither
+devices nor routes, leave those as they were read.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ log = structlog.get_logger("tungsten.agent")
 REFRESH_SECONDS = 10.0
 SETTLE_SECONDS = 0.01
 USE_SECONDS = 1.0
+_NEIGHBOUR_EVENTS = frozenset({"RTM_NEWNEIGH", "RTM_DELNEIGH"})
 _IFF_UP = 0x1
 _NTF_USE = 0x1
 _NUD_USABLE = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80
@@ -59,6 +61,8 @@ class Kernel:
         self._tasks: list[asyncio.Task[None]] = []
         self._query = AsyncIPRoute()
         self._monitor = AsyncIPRoute()
+        self._layout_differs = True
+        self._hops: dict[IPv4Address, tuple[int, IPv4Address] | None] = {}
         self._used: dict[tuple[int, IPv4Address], float] = {}
         self.devices: dict[str, Device] = {}
         self.neighbours: dict[IPv4Address, Neighbour] = {}
@@ -66,7 +70,7 @@ class Kernel:
     async def start(self) -> None:
         """Read the kernel's tables and begin to follow them."""
         await self._monitor.bind(groups=RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE)
-        await self.refresh()
+        await self._refresh()
         self._tasks = [
             asyncio.create_task(self._listen(), name="rtnetlink"),
             asyncio.create_task(self._follow(), name="kernel view"),
@@ -109,35 +113,50 @@ class Kernel:
     async def _listen(self) -> None:
         while True:
             try:
-                async for _ in self._monitor.get():
+                async for message in self._monitor.get():
+                    if message.get("event") not in _NEIGHBOUR_EVENTS:
+                        self._layout_differs = True
                     self._wake.set()
             except (OSError, NetlinkError) as error:
                 log.warning("rtnetlink_lost_events", reason=str(error))
+                self._layout_differs = True
                 self._wake.set()
                 await asyncio.sleep(SETTLE_SECONDS)
 
     async def _follow(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(REFRESH_SECONDS):
                     await self._wake.wait()
+            except TimeoutError:
+                self._layout_differs = True
             await asyncio.sleep(SETTLE_SECONDS)
             self._wake.clear()
             try:
-                if await self.refresh():
+                if await self._refresh():
                     self._changed()
             except (OSError, NetlinkError) as error:
                 log.warning("kernel_view_failed", reason=str(error))
                 await asyncio.sleep(1.0)
+                self._layout_differs = True
                 self._wake.set()
 
-    async def refresh(self) -> bool:
+    async def _refresh(self) -> bool:
         """Recompute both views; says whether either differs."""
-        devices = await self._read_devices()
+        devices = self.devices
+        if self._layout_differs:
+            self._layout_differs = False
+            self._hops.clear()
+            devices = await self._read_devices()
         neighbours = await self._read_neighbours()
         differs = devices != self.devices or neighbours != self.neighbours
         self.devices, self.neighbours = devices, neighbours
         return differs
+
+    async def reread(self) -> bool:
+        """Recompute both views from nothing; says whether either differs."""
+        self._layout_differs = True
+        return await self._refresh()
 
     async def _read_devices(self) -> dict[str, Device]:
         devices = {}
@@ -159,18 +178,17 @@ class Kernel:
         entries = await self._read_entries()
         found = {}
         for remote in sorted(self._watched):
-            hop = await self._route_to(remote)
+            if remote not in self._hops:
+                self._hops[remote] = await self._route_to(remote)
+            hop = self._hops[remote]
             if hop is None:
                 continue
             ifindex, via = hop
             state, mac = entries.get(hop, (0, None))
             found[remote] = Neighbour(ifindex, via, mac if state & _NUD_USABLE else None)
-        now = asyncio.get_running_loop().time()
         for hop in {(n.ifindex, n.via) for n in found.values()}:
-            state = entries.get(hop, (0, None))[0]
-            if not state & _NUD_SETTLED and now - self._used.get(hop, 0.0) >= USE_SECONDS:
-                self._used[hop] = now
-                await self._use(*hop)
+            if not entries.get(hop, (0, None))[0] & _NUD_SETTLED:
+                await self._ask_for(hop)
         return found
 
     async def _read_entries(self) -> Mapping[tuple[int, IPv4Address], tuple[int, str | None]]:
@@ -195,6 +213,17 @@ class Kernel:
             if ifindex is not None:
                 return ifindex, IPv4Address(route.get_attr("RTA_GATEWAY") or str(address))
         return None
+
+    async def _ask_for(self, hop: tuple[int, IPv4Address]) -> None:
+        """Have a neighbour resolved, but each at most once in a while; what comes too soon is
+        looked at again then."""
+        loop = asyncio.get_running_loop()
+        wait = self._used.get(hop, -USE_SECONDS) + USE_SECONDS - loop.time()
+        if wait > 0:
+            loop.call_later(wait, self._wake.set)
+            return
+        self._used[hop] = loop.time()
+        await self._use(*hop)
 
     async def _use(self, ifindex: int, address: IPv4Address) -> None:
         """Have the kernel resolve, or confirm, a neighbour."""

@@ -35,7 +35,7 @@ log = structlog.get_logger("tungsten.agent")
 BODY_LIMIT = 1 << 20
 BODY_SECONDS = 30.0
 DEPTH_LIMIT = 64
-_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Lookup(Protocol):
@@ -103,7 +103,9 @@ async def _body(request: Request) -> Any:
 class PortApi:
     """The HTTP application over a :class:`PortStore`."""
 
-    def __init__(self, ports: PortStore, lookup: Lookup, hosts: frozenset[str] = _HOSTS) -> None:
+    def __init__(
+        self, ports: PortStore, lookup: Lookup, hosts: frozenset[str] = LOOPBACK_NAMES
+    ) -> None:
         self._ports = ports
         self._lookup = lookup
         self._hosts = hosts

@@ -21,7 +21,7 @@ from tungsten.agent.agent import Settings as CoreSettings
 from tungsten.agent.channel import Controls
 from tungsten.agent.introspect import MODULE, AgentView, agent_requests
 from tungsten.agent.kernel import Kernel
-from tungsten.agent.port_api import HttpServer, PortApi
+from tungsten.agent.port_api import LOOPBACK_NAMES, HttpServer, PortApi
 from tungsten.agent.ports import PortStore
 from tungsten.agent.records import AgentRecords
 from tungsten.agent.services.pkt0 import Pkt0
@@ -112,7 +112,8 @@ class AgentService:
         agent.load_config()
         agent.reconcile()
         await self._open_controls(agent, core)
-        server = HttpServer(PortApi(ports, records).app, self._port_endpoint)
+        hosts = LOOPBACK_NAMES | {self._port_endpoint.host}
+        server = HttpServer(PortApi(ports, records, hosts).app, self._port_endpoint)
         await server.start()
         self._stack.push_async_callback(server.stop)
         await self._open_introspect(agent)
@@ -175,7 +176,7 @@ class AgentService:
     async def _open_pkt0(self, agent: Agent, records: AgentRecords) -> None:
         tap = Tap(PKT0)
         self._stack.callback(tap.close)
-        await self._kernel.refresh()
+        await self._kernel.reread()
         agent.pkt0 = PKT0
         self._pkt0 = Pkt0(tap, records, self.settings.dhcp_rate, self.settings.dhcp_burst)
         self._pkt0.start()
