@@ -1,0 +1,266 @@
+"""What BGP neighbours are told, against a model: whatever happens, and in whatever order.
+
+A neighbour that has been ready, and was flushed to, holds exactly the routes that it should: the
+best ones, not its own, of the route targets it asked for. It is never told to withdraw what it
+does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tungsten.bgp import communities
+from tungsten.bgp.as_path import AS_SEQUENCE, Segment
+from tungsten.bgp.attributes import AttributeStore, Context, PathAttributes
+from tungsten.bgp.families import INET_VPN, Family
+from tungsten.bgp.nlri import RouteTarget, Vpn, prefix_from_text, rd_from_text
+from tungsten.bgp.update import decode_update
+from tungsten.control.bgp_config import OwnBgp
+from tungsten.control.bgp_ribout import BgpRibOut
+from tungsten.control.bgp_routes import Exporter, ExportPolicy
+from tungsten.control.bgp_targets import Wishes
+from tungsten.control.paths import ATTRIBUTES, Path, Protocol, Source
+from tungsten.control.tables import Rib, Route
+
+OWN = OwnBgp(64512, bytes((10, 0, 0, 1)), cluster_id=bytes((0, 0, 0, 9)))
+RD = rd_from_text("192.0.2.7:3")
+KEYS = [Vpn(RD, prefix_from_text(f"10.0.{i}.0/24")).key for i in range(3)]
+TARGETS = [communities.route_target(64512, 8000000 + i) for i in range(3)]
+
+
+class Neighbour:
+    """A member that keeps what it was told, and its wishes."""
+
+    def __init__(self, name: str, number: int, internal: bool) -> None:
+        self.context = Context(internal, four_octet_as=True)
+        self.source = Source(name, Protocol.BGP, bytes((10, 0, 0, number)), external=not internal)
+        self.source.router_id = bytes((10, 0, 0, number))
+        self.ready = True
+        self.wishes: Wishes | None = None
+        self.held: dict[bytes, tuple[int, PathAttributes]] = {}
+
+    def is_ready(self, family: Family) -> bool:
+        return self.ready
+
+    def wants(self, targets: frozenset[bytes]) -> bool:
+        return self.wishes is None or self.wishes.wants(targets)
+
+    def deliver(self, messages: list[bytes]) -> None:
+        for message in messages:
+            families = frozenset({INET_VPN})
+            update = decode_update(message[19:], self.context, families, AttributeStore())
+            assert not update.faults
+            for gone in update.unreach:
+                for route in gone.routes:
+                    assert route.key in self.held, "withdrawal of what was never announced"
+                    del self.held[route.key]
+            for news in update.reach:
+                for route in news.routes:
+                    assert isinstance(route, Vpn)
+                    self.held[route.key] = (route.label, news.attributes)
+
+
+def expected(member: Neighbour, route: Route, exporter: Exporter) -> PathAttributes | None:
+    """What a member should be told of a route."""
+    best = route.best
+    if best is None or best.source is member.source:
+        return None
+    carried = frozenset(communities.route_targets_of(best.attributes.extended_communities))
+    if carried and not member.wants(carried):
+        return None
+    return exporter.attributes(best, True)
+
+
+class FanOut(RuleBasedStateMachine):
+    """One RIB-out with up to three members."""
+
+    @initialize(inside=st.booleans())
+    def begin(self, inside: bool) -> None:
+        self.rib = Rib()
+        self.table = self.rib.tables["bgp.l3vpn.0"]
+        policy = ExportPolicy(inside, True, True, 64512, 0 if inside else 64513)
+        self.exporter = Exporter(INET_VPN, policy, OWN)
+        self.out = BgpRibOut(self.table, self.exporter, lambda source: True, lambda: None)
+        self.members = [Neighbour(f"peer-{i}", 10 + i, inside) for i in range(3)]
+        self.joined: set[int] = set()
+        self.agents = [Source(f"agent-{i}", Protocol.XMPP, bytes((192, 0, 2, i))) for i in (1, 2)]
+        self.settled = True
+
+    def _source(self, number: int) -> Source:
+        return [*self.agents, *(member.source for member in self.members)][number]
+
+    @rule(
+        who=st.integers(0, 4),
+        key=st.sampled_from(KEYS),
+        label=st.sampled_from([16, 17]),
+        carried=st.sets(st.sampled_from(TARGETS), max_size=1),
+        preference=st.sampled_from([100, 200]),
+    )
+    def say(self, who: int, key: bytes, label: int, carried: set[bytes], preference: int) -> None:
+        attributes = PathAttributes(
+            next_hop=bytes((192, 0, 2, 1 + who // 3)),
+            local_preference=preference,
+            extended_communities=tuple(sorted(carried)),
+        )
+        self.table.add(key, Path(self._source(who), ATTRIBUTES.intern(attributes), label))
+        self.settled = False
+
+    @rule(who=st.integers(0, 4), key=st.sampled_from(KEYS))
+    def take_back(self, who: int, key: bytes) -> None:
+        self.table.withdraw(key, self._source(who))
+        self.settled = False
+
+    @rule(who=st.integers(0, 2))
+    def join(self, who: int) -> None:
+        if who not in self.joined:
+            self.members[who].held.clear()
+            self.joined.add(who)
+            self.out.join(self.members[who])
+            self.settled = False
+
+    @rule(who=st.integers(0, 2))
+    def leave(self, who: int) -> None:
+        self.out.leave(self.members[who])
+        self.joined.discard(who)
+        self.members[who].held.clear()
+
+    @rule(who=st.integers(0, 2), ready=st.booleans())
+    def become_ready(self, who: int, ready: bool) -> None:
+        self.members[who].ready = ready
+        self.settled = False
+
+    @rule(who=st.integers(0, 2), about=st.sampled_from(TARGETS), wanted=st.booleans())
+    def wish(self, who: int, about: bytes, wanted: bool) -> None:
+        member = self.members[who]
+        if member.wishes is None:
+            member.wishes = Wishes()
+            member.wishes.changed = None
+        wish = RouteTarget.of(64512, about)
+        if wanted and not member.wishes.wants(frozenset({about})):
+            member.wishes.add(wish)
+        elif not wanted and member.wishes.wants(frozenset({about})):
+            member.wishes.remove(wish)
+        self.out.refilter(member, member.wishes.take_changed())
+        self.settled = False
+
+    @rule(who=st.integers(0, 2))
+    def refresh(self, who: int) -> None:
+        if who in self.joined:
+            self.out.refresh(self.members[who])
+            self.settled = False
+
+    @rule()
+    def work(self) -> None:
+        self.rib.process()
+        while self.out.flush():
+            pass
+        self.settled = True
+
+    @invariant()
+    def members_hold_what_they_should(self) -> None:
+        if not getattr(self, "settled", False):
+            return
+        for who in self.joined:
+            member = self.members[who]
+            if not member.ready:
+                continue
+            wanted: dict[bytes, tuple[int, PathAttributes]] = {}
+            for route in self.table.routes():
+                attributes = expected(member, route, self.exporter)
+                if attributes is not None and route.best is not None:
+                    wanted[route.key] = (route.best.label, attributes)
+            assert member.held == wanted
+            assert not self.out.is_behind(member)
+            assert self.out.count(member) == len(wanted)
+
+
+FanOut.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestFanOut = FanOut.TestCase
+
+
+def told(exporter: Exporter, **values: object) -> PathAttributes | None:
+    """What an exporter makes of an agent's route."""
+    source = Source("agent", Protocol.XMPP)
+    path = Path(source, ATTRIBUTES.intern(PathAttributes(**values)))  # type: ignore[arg-type]
+    return exporter.attributes(path, False)
+
+
+def external(peer_as: int = 64513, **values: bool) -> Exporter:
+    policy = ExportPolicy(False, True, True, 64512, peer_as, **values)
+    return Exporter(INET_VPN, policy, OWN)
+
+
+def internal() -> Exporter:
+    return Exporter(INET_VPN, ExportPolicy(True, True, True, 64512, 0), OWN)
+
+
+def test_external_neighbour_gets_our_as_and_no_local_preference() -> None:
+    made = told(external(), local_preference=200, med=100, next_hop=bytes((192, 0, 2, 1)))
+    assert made is not None
+    assert made.local_preference is None
+    assert made.med == 100
+    assert made.as_path == (Segment(AS_SEQUENCE, (64512,)),)
+    assert made.next_hop == bytes((192, 0, 2, 1))
+
+
+def test_med_of_a_route_from_elsewhere_stays_here() -> None:
+    path = (Segment(AS_SEQUENCE, (64999,)),)
+    made = told(external(), med=100, as_path=path)
+    assert made is not None
+    assert made.med is None
+    assert made.as_path == (Segment(AS_SEQUENCE, (64512, 64999)),)
+
+
+def test_route_that_passed_the_neighbours_as_is_not_told_unless_overridden() -> None:
+    path = (Segment(AS_SEQUENCE, (64999, 64513)),)
+    assert told(external(), as_path=path) is None
+    made = told(external(as_override=True), as_path=path)
+    assert made is not None
+    assert made.as_path == (Segment(AS_SEQUENCE, (64512, 64999, 64512)),)
+
+
+def test_communities_that_hold_a_route_back() -> None:
+    cases: list[tuple[int, Callable[[], Exporter], bool]] = [
+        (communities.NO_ADVERTISE, internal, False),
+        (communities.NO_ADVERTISE, external, False),
+        (communities.NO_EXPORT, internal, True),
+        (communities.NO_EXPORT, external, False),
+        (communities.NO_EXPORT_SUBCONFED, external, False),
+    ]
+    for community, exporter, passes in cases:
+        assert (told(exporter(), communities=(community,)) is not None) == passes
+
+
+def test_non_transitive_communities_stay_inside() -> None:
+    carried = (communities.route_target(64512, 1), communities.local_sequence(7))
+    inside = told(internal(), extended_communities=carried)
+    outside = told(external(), extended_communities=carried)
+    assert inside is not None
+    assert outside is not None
+    assert inside.extended_communities == carried
+    assert outside.extended_communities == carried[:1]
+
+
+def test_internal_neighbour_gets_the_default_preference() -> None:
+    made = told(internal())
+    assert made is not None
+    assert made.local_preference == 100
+    assert made.as_path == ()
+
+
+def test_wishes_by_prefix_and_default() -> None:
+    wishes = Wishes()
+    one, other = TARGETS[0], communities.route_target(65000, 1)
+    assert not wishes.wants(frozenset({one}))
+    wishes.add(RouteTarget(b"\x40" + (64512).to_bytes(4, "big") + one[:4]))
+    assert wishes.wants(frozenset({one, other}))
+    assert not wishes.wants(frozenset({other}))
+    default = RouteTarget(b"\0")
+    wishes.add(default)
+    assert wishes.wants(frozenset({other}))
+    wishes.remove(default)
+    assert not wishes.wants(frozenset({other}))
