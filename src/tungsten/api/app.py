@@ -34,6 +34,12 @@ log = structlog.get_logger("tungsten.api")
 REQUESTS = Counter("tungsten_api_requests", "Requests answered", ["method", "status"])
 
 ERROR_TYPE = "text/html; charset=UTF-8"
+ERROR_HEADERS = {
+    "content-type": ERROR_TYPE,
+    # Refusals repeat what was sent, under a type that browsers render: let nothing in them run.
+    "content-security-policy": "default-src 'none'; sandbox",
+    "x-content-type-options": "nosniff",
+}
 JSON_TYPE = "application/json"
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -61,7 +67,7 @@ def refusal(fault: ApiFault, headers: dict[str, str] | None = None) -> Response:
     """The answer to a request that is refused."""
     # A lone surrogate in what is repeated must not keep the answer from being encoded.
     text = fault.text.encode("utf-8", "backslashreplace")
-    return Response(text, fault.status, headers={"content-type": ERROR_TYPE, **(headers or {})})
+    return Response(text, fault.status, headers={**ERROR_HEADERS, **(headers or {})})
 
 
 def base_url(request: Request) -> str:
@@ -91,6 +97,8 @@ class ApiApp:
             "/prop-collection-update": {"POST": self._collection_update},
             "/list-bulk-collection": {"POST": self._list_bulk},
             "/set-tag": {"POST": self._set_tag},
+            "/chown": {"POST": self._chown},
+            "/chmod": {"POST": self._chmod},
             "/obj-perms": {"GET": self._permissions},
             "/aaa-mode": {"GET": self._aaa_mode},
             "/watch": {"GET": self._watch},
@@ -294,6 +302,12 @@ class ApiApp:
 
     async def _set_tag(self, request: Request) -> Response:
         return json_answer(await self.engine.set_tag(await self._object(request)))
+
+    async def _chown(self, request: Request) -> Response:
+        return json_answer(await self.engine.chown(await self._object(request)))
+
+    async def _chmod(self, request: Request) -> Response:
+        return json_answer(await self.engine.chmod(await self._object(request)))
 
     async def _permissions(self, request: Request) -> Response:
         return json_answer(

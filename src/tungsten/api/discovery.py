@@ -17,6 +17,8 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("id-to-name", "POST", "/id-to-fqname"),
     ("list-bulk-collection", "POST", "/list-bulk-collection"),
     ("obj-perms", "GET", "/obj-perms"),
+    ("chown", "POST", "/chown"),
+    ("chmod", "POST", "/chmod"),
     ("aaa-mode", "GET", "/aaa-mode"),
     ("watch", "GET", "/watch"),
     ("set-tag", "POST", "/set-tag"),

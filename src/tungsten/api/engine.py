@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from tungsten.api import actions, collections, defaults, errors, listing, objects, references, views
+from tungsten.api import (
+    access,
+    actions,
+    collections,
+    defaults,
+    errors,
+    listing,
+    objects,
+    references,
+    views,
+)
 from tungsten.api.bodies import Json
 from tungsten.api.queries import ListQuery
 from tungsten.api.transactions import Write, timestamp
@@ -111,6 +121,14 @@ class Engine:
     async def set_tag(self, body: Json) -> Json:
         """Set tags of an object."""
         return await self.write(lambda write: actions.set_tag(write, body))
+
+    async def chown(self, body: Json) -> Json:
+        """Give an object to another project."""
+        return await self.write(lambda write: access.chown(write, body))
+
+    async def chmod(self, body: Json) -> Json:
+        """Say who may do what with an object."""
+        return await self.write(lambda write: access.chmod(write, body))
 
     async def collection_get(self, query: dict[str, str]) -> Json:
         """Elements of list and map properties."""

@@ -215,8 +215,9 @@ async def test_no_body_of_any_type_is_an_internal_error(
 
 
 ACTIONS = ["fqname-to-id", "id-to-fqname", "ref-update", "prop-collection-update", "set-tag"]
+ACTIONS += ["chown", "chmod"]
 MEMBERS = ["type", "uuid", "fq_name", "ref-type", "ref-uuid", "ref-fq-name", "operation", "attr"]
-MEMBERS += ["updates", "obj_type", "obj_uuid", "tier", "label"]
+MEMBERS += ["updates", "obj_type", "obj_uuid", "tier", "label", "owner", "share", "global_access"]
 
 
 @settings(
@@ -243,6 +244,13 @@ async def test_no_body_of_an_action_is_an_internal_error(
         body |= {"obj_uuid": uuid, "operation": "ADD"}
     answer = await api.ask("POST", f"/{action}", data=json.dumps(body).encode())
     assert answer.status < 500, (action, body, answer.text)
+
+
+async def test_what_a_refusal_repeats_cannot_run_in_a_browser(api: Api) -> None:
+    answer = await api.ask("GET", "/<script>alert(1)</script>")
+    assert "<script>" in answer.text
+    assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @settings(

@@ -457,3 +457,54 @@ async def test_owners_follow_the_parent(api: Api) -> None:
     )
     expected = f"{uuid} already exists with fq_name: ['default-domain', 'mine']"
     assert (answer.status, answer.text) == (409, expected)
+
+
+async def test_objects_are_given_away_and_shared(api: Api) -> None:
+    uuid = await api.network()
+    owner = "33333333-3333-4333-8333-333333333333"
+
+    async def perms2() -> Any:
+        return (await api.show("virtual-network", uuid))["perms2"]
+
+    answer = await api.post("/chown", {"uuid": uuid, "owner": owner})
+    assert (answer.status, answer.json) == (200, {})
+    assert (await perms2())["owner"] == owner.replace("-", "")
+    share = [
+        {"tenant": f"domain:{owner}", "tenant_access": 5},
+        {"tenant": owner, "tenant_access": 7},
+    ]
+    answer = await api.post(
+        "/chmod", {"uuid": uuid, "owner_access": 6, "global_access": 7, "share": share}
+    )
+    assert answer.status == 200
+    assert await perms2() == {
+        "owner": owner.replace("-", ""),
+        "owner_access": 6,
+        "global_access": 7,
+        "share": share,
+    }
+    assert (await api.show("virtual-network", uuid))["is_shared"] is True
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "text"),
+    [
+        ("chown", {}, "no owner UUID provided to chown"),
+        ("chown", {"uuid": None}, "no resource UUID provided to chown"),
+        ("chown", {"owner": "x"}, "invalid owner UUID"),
+        ("chown", {"uuid": 5, "owner": "x"}, "invalid resource UUID"),
+        ("chmod", {"uuid": "x"}, "invalid object id"),
+        ("chmod", {"owner": 7}, "invalid owner"),
+        ("chmod", {"owner_access": 8}, "invalid owner_access value"),
+        ("chmod", {"global_access": True}, "invalid global_access value"),
+        ("chmod", {"share": "x"}, "invalid share list"),
+        ("chmod", {"share": [{"tenant": "x:y", "tenant_access": 7}]}, "invalid share list"),
+        ("chmod", {"share": [{"tenant": "", "tenant_access": 7}]}, "invalid share list"),
+    ],
+)
+async def test_permissions_that_cannot_be(
+    api: Api, action: str, fields: dict[str, Any], text: str
+) -> None:
+    body = {"uuid": await api.network(), **fields}
+    answer = await api.post(f"/{action}", body)
+    assert (answer.status, f"Bad Request, {text}" in answer.text) == (400, True), answer.text

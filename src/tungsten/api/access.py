@@ -1,0 +1,93 @@
+"""``POST /chown`` and ``POST /chmod``: whose an object is, and who else may use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from tungsten.api import bodies, errors, objects
+from tungsten.api.bodies import Json
+from tungsten.api.errors import BadRequest
+from tungsten.api.permissions import ALL
+from tungsten.api.transactions import Write
+from tungsten.model import Resource, resource_type
+from tungsten.model.common import PermType2, ShareType
+
+KINDS = ("tenant", "domain")
+
+
+def chown(write: Write, body: Json) -> Json:
+    """Give an object to another project."""
+    for key, what in (("uuid", "resource"), ("owner", "owner")):
+        if not body.get(key):
+            raise BadRequest(f"Bad Request, no {what} UUID provided to chown")
+    uuid = _uuid(body["uuid"], "Bad Request, invalid resource UUID")
+    owner = _uuid(body["owner"], "Bad Request, invalid owner UUID")
+
+    def apply(perms2: PermType2) -> None:
+        perms2.owner = owner.replace("-", "")
+
+    return _change(write, uuid, apply)
+
+
+def chmod(write: Write, body: Json) -> Json:
+    """Say what owner, others and everybody may do with an object."""
+    uuid = _uuid(body.get("uuid"), "Bad Request, invalid object id")
+
+    def apply(perms2: PermType2) -> None:
+        if body.get("owner") is not None:
+            owner = _uuid(body["owner"], "Bad Request, invalid owner")
+            perms2.owner = owner.replace("-", "")
+        for name in ("owner_access", "global_access"):
+            if body.get(name) is not None:
+                setattr(perms2, name, _access(body[name], f"Bad Request, invalid {name} value"))
+        if body.get("share") is not None:
+            perms2.share = _shares(body["share"])
+
+    return _change(write, uuid, apply)
+
+
+def _change(write: Write, uuid: str, apply: Callable[[PermType2], None]) -> Json:
+    record = write.tx.get(uuid)
+    if record is None:
+        raise errors.unknown_id(uuid)
+
+    def run(resource: Resource) -> list[str]:
+        perms2 = resource.perms2 or PermType2(owner_access=ALL, global_access=0, share=[])
+        apply(perms2)
+        resource.perms2 = perms2
+        return []
+
+    objects.change(write, resource_type(record.type), uuid, run, "chmod")
+    return {}
+
+
+def _uuid(value: Any, refusal: str) -> str:
+    try:
+        return str(UUID(value))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise BadRequest(refusal) from error
+
+
+def _access(value: Any, refusal: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= ALL:
+        raise BadRequest(f"{refusal}: expected 0 to 7")
+    return value
+
+
+def _shares(value: Any) -> list[ShareType]:
+    refusal = "Bad Request, invalid share list"
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise BadRequest(refusal)
+    shares = []
+    for one in value:
+        tenant = bodies.text(one, "tenant") or ""
+        kind, colon, uuid = tenant.rpartition(":")
+        if colon and kind not in KINDS:
+            raise BadRequest(f"{refusal}: {errors.echo(tenant)}")
+        _uuid(uuid, f"{refusal}: {errors.echo(tenant)}")
+        shares.append(
+            ShareType(tenant=tenant, tenant_access=_access(one.get("tenant_access"), refusal))
+        )
+    return shares
