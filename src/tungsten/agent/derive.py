@@ -7,6 +7,7 @@ network; of several links those that steer service chains do not count.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, ip_address, ip_network
 
@@ -37,6 +38,20 @@ from tungsten.model.routing import InterfaceRouteTable, RoutingInstance
 from tungsten.model.security import SecurityGroup
 
 VMI = "virtual-machine-interface"
+_MAC = re.compile(r"[0-9a-f]{2}([:-]?[0-9a-f]{2}){5}", re.IGNORECASE)
+
+
+def _is_unicast(mac: str) -> bool:
+    """An address a workload can have: not a group's, and not all zero."""
+    if not _MAC.fullmatch(mac):
+        return False
+    octets = bytes.fromhex(mac.replace("-", "").replace(":", ""))
+    return not octets[0] & 1 and any(octets)
+
+
+def _mac(text: str) -> str:
+    """A checked MAC in lower case with colons."""
+    return bytes.fromhex(text.replace("-", "").replace(":", "")).hex(":")
 
 
 class _Waiting(Exception):
@@ -222,6 +237,8 @@ def _interface(
     mac = next(iter((listed and listed.mac_address) or ()), None) or port.mac
     if not mac:
         raise _Waiting("no MAC address")
+    if not _is_unicast(mac):
+        raise _Waiting(f"MAC address {mac!r}: accepted is a unicast one, six octets in hex")
     machines = graph.neighbours((VMI, name), f"{VMI}-virtual-machine", "virtual-machine")
     properties = vmi.virtual_machine_interface_properties
     pairs = vmi.virtual_machine_interface_allowed_address_pairs
@@ -232,13 +249,13 @@ def _interface(
         vm_name=port.name or (machines[0] if machines else port.vm),
         device=device,
         device_name=port.device,
-        mac=mac.lower(),
+        mac=_mac(mac),
         vrf=vrf.name,
         addresses=_addresses(graph, name, vrf),
         policy=not vmi.virtual_machine_interface_disable_policy,
         security_groups=_security_groups(graph, name),
         local_preference=(properties and properties.local_preference) or 0,
-        allowed_pairs=_pairs(pairs, mac.lower()),
+        allowed_pairs=_pairs(pairs, _mac(mac)),
         shared_prefixes=_shared(pairs),
         static_prefixes=_static_prefixes(graph, name),
         port_security=vmi.port_security_enabled is not False,
@@ -312,9 +329,9 @@ def _pair_prefix(pair: AllowedAddressPair) -> Network | None:
 def _pairs(pairs: AllowedAddressPairs | None, own_mac: str) -> tuple[tuple[Network, str], ...]:
     """Further addresses an interface may use, each with its MAC."""
     found = [
-        (network, (pair.mac or own_mac).lower())
+        (network, _mac(pair.mac) if pair.mac else own_mac)
         for pair in (pairs and pairs.allowed_address_pair) or ()
-        if (network := _pair_prefix(pair)) is not None
+        if (network := _pair_prefix(pair)) is not None and (not pair.mac or _is_unicast(pair.mac))
     ]
     return tuple(sorted(found, key=lambda entry: (entry[0].version, entry[0], entry[1])))
 
