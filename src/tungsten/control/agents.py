@@ -76,10 +76,10 @@ class Agent:
         """Whether it takes messages now (:class:`~tungsten.control.ribout.Member`)."""
         return self.is_established and self.connection is not None and self.connection.writable
 
-    def deliver(self, message: bytes) -> None:
+    def deliver(self, *message: bytes) -> None:
         """Send a route message (:class:`~tungsten.control.ribout.Member`)."""
         if self.connection is not None and self.connection.established:
-            self.connection.send_encoded(message)
+            self.connection.send_encoded(*message)
             self.sent["messages"] += 1
             self.active_at = asyncio.get_running_loop().time()
 

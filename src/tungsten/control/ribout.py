@@ -28,7 +28,7 @@ from tungsten.xmpp.stanzas import (
     Family,
     encode_item,
     encode_retract,
-    route_message,
+    route_envelope,
 )
 
 from .tables import Route, Table
@@ -50,8 +50,8 @@ class Member(Protocol):
         """The identity it is addressed by."""
         ...
 
-    def deliver(self, message: bytes) -> None:
-        """Send it a route message."""
+    def deliver(self, *message: bytes) -> None:
+        """Send it a route message, given in parts."""
         ...
 
 
@@ -233,7 +233,8 @@ class RibOut:
                 self._send(member, [body])
 
     def _send(self, member: Member, parts: list[bytes]) -> None:
-        member.deliver(route_message(self.sender, member.name, self.family, self.instance, parts))
+        head, tail = route_envelope(self.sender, member.name, self.family, self.instance)
+        member.deliver(head, *parts, tail)
 
     def _clear_pending(self, key: bytes, bits: int) -> None:
         left = self._pending.get(key, 0) & ~bits

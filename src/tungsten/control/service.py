@@ -281,14 +281,18 @@ class ControlService:
             self._timer = self._loop.call_later(self.settings.batch_time, self._run)
 
     def _run(self) -> None:
+        """One slice of work. What is left, also after an error, is taken up in the next."""
         self._scheduled = False
-        settled = self.rib.process(ROUTES_PER_SLICE)
-        more = self.exporter.flush()
-        more = self.peers.flush() or more
-        more = self.bgp.flush() or more
-        if (more or not settled) and not self._scheduled and self._loop is not None:
-            self._scheduled = True
-            self._timer = self._loop.call_soon(self._run)
+        more = True
+        try:
+            more = not self.rib.process(ROUTES_PER_SLICE)
+            more = self.exporter.flush() or more
+            more = self.peers.flush() or more
+            more = self.bgp.flush() or more
+        finally:
+            if more and not self._scheduled and self._loop is not None:
+                self._scheduled = True
+                self._timer = self._loop.call_soon(self._run)
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

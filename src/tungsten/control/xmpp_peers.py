@@ -487,7 +487,9 @@ class XmppPeers:
     def flush(self) -> bool:
         """Send to agents what there is; whether some is left that could be sent at once."""
         again: dict[RibOut, None] = {}
-        for ribout in self._work:
+        while self._work:
+            ribout = next(iter(self._work))
+            del self._work[ribout]
             if ribout.flush():
                 again[ribout] = None
         self._work = again

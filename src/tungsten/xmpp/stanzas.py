@@ -76,6 +76,7 @@ __all__ = [
     "encode",
     "encode_item",
     "encode_retract",
+    "route_envelope",
     "route_message",
 ]
 
@@ -267,8 +268,17 @@ def route_message(
     sender: str, receiver: str, family: Family, instance: str, parts: Iterable[bytes]
 ) -> bytes:
     """A route message of already encoded items, or of already encoded retracts."""
-    node = f"{family}/{instance}"
-    return _message(sender, f"{receiver}/bgp-peer", _items(node, b"".join(parts)))
+    head, tail = route_envelope(sender, receiver, family, instance)
+    return b"".join((head, *parts, tail))
+
+
+def route_envelope(
+    sender: str, receiver: str, family: Family, instance: str
+) -> tuple[bytes, bytes]:
+    """What goes before and after the items of a route message: all that differs by receiver."""
+    whole = _message(sender, f"{receiver}/bgp-peer", _items(f"{family}/{instance}"))
+    at = whole.index(b"</items>")
+    return whole[:at], whole[at:]
 
 
 def _encode_subscription(

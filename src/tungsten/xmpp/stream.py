@@ -186,11 +186,11 @@ class Session:
             self._hold_until = now + seconds
             self._keepalive_at = min(self._keepalive_at, now + seconds / 3)
 
-    def send(self, stanza: bytes) -> None:
-        """Queue an encoded stanza."""
+    def send(self, *stanza: bytes) -> None:
+        """Queue an encoded stanza, whole or in parts."""
         if self.state is not State.ESTABLISHED:
             raise UsageError(f"send on a session that is {self.state.value}")
-        self._output.append(stanza)
+        self._output += stanza
 
     def fail(self, error: ProtocolError) -> list[Event]:
         """Close because of the remote's mistake."""

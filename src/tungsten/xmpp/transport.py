@@ -133,9 +133,9 @@ class Connection(asyncio.Protocol):
         self._number += 1
         self.send_encoded(encode(stanza, self.session.local, self.peer, self._number))
 
-    def send_encoded(self, data: bytes) -> None:
-        """Queue bytes of whole stanzas. Raises :class:`UsageError` when not established."""
-        self.session.send(data)
+    def send_encoded(self, *data: bytes) -> None:
+        """Queue whole stanzas, in parts. Raises :class:`UsageError` when not established."""
+        self.session.send(*data)
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)

@@ -41,11 +41,11 @@ class Reader:
         self._frames.feed(HEADER)
         self._decoder = StanzaDecoder()
 
-    def deliver(self, message: bytes) -> None:
+    def deliver(self, *message: bytes) -> None:
         """Take a message."""
         assert self.is_ready
         self.messages += 1
-        for frame in self._frames.feed(message):
+        for frame in self._frames.feed(b"".join(message)):
             assert frame.kind is FrameKind.ELEMENT
             assert frame.element.get("to") == f"{self.name}/bgp-peer"
             stanza = self._decoder.decode(frame.element)
