@@ -313,7 +313,8 @@ class SqliteStore:
         ``readonly`` opens a file that another process (or store) writes, to read and watch.
         Raises :class:`~tungsten.store.base.StoreUnusable`.
         """
-        path = Path(path)
+        # One file has one lock and one log, whatever links lead to it.
+        path = Path(path).resolve()
         try:
             if not readonly:
                 path.parent.mkdir(parents=True, exist_ok=True)

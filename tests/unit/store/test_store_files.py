@@ -79,6 +79,17 @@ async def test_one_process_writes(tmp_path: Path) -> None:
     SqliteStore.open(path)
 
 
+async def test_one_process_writes_whatever_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "config.db"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.db").symlink_to(path)
+    (tmp_path / "linked").symlink_to(tmp_path)
+    store = SqliteStore.open(tmp_path / "link.db")
+    for other in (path, tmp_path / "linked/config.db", tmp_path / "folder/../config.db"):
+        assert "is being written by process" in refusal(other)
+    await store.close()
+
+
 def test_files_that_are_no_stores_are_refused_with_the_reason(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_text("not a database " * 100)
