@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tungsten.client import ClientError
 from tungsten.lab import demo as demos
 from tungsten.lab import lab as labs
 from tungsten.lab import spec as specs
@@ -37,12 +39,32 @@ def _do(work: Callable[[], T]) -> T:
     """Run a command's work; failures become a line on stderr and exit status 1."""
     try:
         return work()
-    except (LabError, NamespaceError) as error:
+    except (LabError, NamespaceError, ClientError, OSError) as error:
         typer.echo(f"tungsten lab: {error}", err=True)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted; `tungsten lab down` removes what was made", err=True)
-        raise typer.Exit(1) from None
+
+
+def _as_root() -> None:
+    if os.geteuid() != 0:
+        raise LabError("labs are made of network namespaces: run this as root")
+
+
+@contextlib.contextmanager
+def _making(name: str) -> Iterator[None]:
+    """Says what to do with a lab whose making failed or was ended by Ctrl-C or SIGTERM."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise LabError(f"interrupted; {_remains(name)}") from None
+    except (LabError, NamespaceError, ClientError, OSError) as error:
+        raise LabError(f"{error}\n{_remains(name)}") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _remains(name: str) -> str:
+    return f"`tungsten lab down --name {name}` removes what was made"
 
 
 @app.command()
@@ -50,8 +72,10 @@ def up(file: File = None, name: Name = "demo") -> None:
     """Make a lab and leave it running."""
 
     def work() -> None:
-        with labs.locked(name):
-            lab = labs.create(name, _spec(file))
+        _as_root()
+        spec = _spec(file)
+        with labs.locked(name), _making(name):
+            lab = labs.create(name, spec)
             asyncio.run(labs.up(lab, typer.echo))
             typer.echo(f"lab {name} is up; `tungsten lab down --name {name}` removes it")
 
@@ -64,8 +88,10 @@ def demo(file: File = None, name: Name = "demo") -> None:
     console = Console(no_color="NO_COLOR" in os.environ or None)
 
     def work() -> bool:
-        with labs.locked(name):
-            right = asyncio.run(demos.run(name, _spec(file), console))
+        _as_root()
+        spec = _spec(file)
+        with labs.locked(name), _making(name):
+            right = asyncio.run(demos.run(name, spec, console))
             console.print("\n[bold]What to try next[/bold]")
             console.print(demos.what_next(labs.attach(name)), highlight=False, soft_wrap=True)
             return right
@@ -142,6 +168,7 @@ def execute(
     name: Name = "demo",
 ) -> None:
     """Run a command in the network of a workload or host."""
+    _do(_as_root)
     lab = _do(lambda: labs.attach(name))
     if argv[0] == "--":
         del argv[0]
@@ -168,6 +195,7 @@ def restart(
     number = signal.SIGKILL if kill else signal.SIGTERM
 
     def work() -> None:
+        _as_root()
         with labs.locked(name):
             process = labs.attach(name).restart(host, number)
             typer.echo(f"{process.name} on {host}: pid {process.pid}, ready")
@@ -180,6 +208,7 @@ def down(name: Name = "demo") -> None:
     """Remove a lab: processes, namespaces, links, mounts, files."""
 
     def work() -> bool:
+        _as_root()
         with labs.locked(name):
             return labs.remove(name)
 

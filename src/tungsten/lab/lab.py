@@ -292,13 +292,19 @@ def locked(name: str) -> Iterator[None]:
     """Hold a lab against other commands that change it. Raises LabError if one runs."""
     state.ROOT.mkdir(parents=True, exist_ok=True)
     lock = state.ROOT / f"{state.check_name(name)}.lock"
+    busy = LabError(f"lab {name}: another command is changing it")
     with lock.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError(f"lab {name}: another command is changing it") from None
-        yield
-        lock.unlink(missing_ok=True)
+            mine = lock.stat().st_ino == os.fstat(handle.fileno()).st_ino
+        except (BlockingIOError, FileNotFoundError):
+            raise busy from None
+        if not mine:  # the file was another command's, which has just ended and removed it
+            raise busy
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def attach(name: str) -> Lab:

@@ -21,7 +21,7 @@ import re
 from enum import Enum
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import yaml
@@ -30,6 +30,10 @@ import yaml
 NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
 #: Names of hosts, networks and workloads.
 PART = re.compile(r"[a-z][a-z0-9-]{0,10}")
+#: Parts that every lab makes for itself: the router, and the way to the API from outside.
+RESERVED = {"fabric", "forward"}
+#: Longest prefix of a host's subnet that holds the host and the router.
+LONGEST_PREFIX = 30
 
 
 class LabError(Exception):
@@ -52,7 +56,7 @@ class Fabric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     card does; without it, a veth carries segmentation requests through unsegmented.
     """
 
-    mtu: int = 1500
+    mtu: Annotated[int, msgspec.Meta(ge=576, le=65535)] = 1500
     segment: bool = True
 
 
@@ -114,7 +118,7 @@ def load(path: Path) -> LabSpec:
         tree = yaml.safe_load(path.read_text())
     except OSError as error:
         raise LabError(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LabError(f"{path}: not YAML: {error}") from None
     return parse(tree, str(path))
 
@@ -138,28 +142,46 @@ def _check(spec: LabSpec, source: str) -> None:
         for name in names:
             if not PART.fullmatch(name):
                 raise LabError(f"{source}: {kind} name {name!r} does not match {PART.pattern}")
+    for name in RESERVED & (set(spec.hosts) | set(spec.workloads)):
+        raise LabError(f"{source}: the name {name!r} is taken by a part of every lab")
     clash = set(spec.hosts) & set(spec.workloads)
     if clash:
         raise LabError(f"{source}: {', '.join(sorted(clash))}: both a host and a workload")
     if len(spec.with_role(Role.CONTROLLER)) != 1:
         raise LabError(f"{source}: a lab has exactly one host with role controller")
-    subnets: dict[IPv4Network, str] = {}
-    for name, host in spec.hosts.items():
-        try:
-            network = host.interface.network
-        except ValueError as error:
-            raise LabError(f"{source}: host {name}: address: {error}") from None
-        if network in subnets:
-            raise LabError(f"{source}: hosts {subnets[network]} and {name} share {network}")
-        subnets[network] = name
-    for name, network_spec in spec.networks.items():
-        try:
-            IPv4Network(network_spec.subnet)
-        except ValueError as error:
-            raise LabError(f"{source}: network {name}: subnet: {error}") from None
+    _check_addresses(spec, source)
     for name, workload in spec.workloads.items():
         host_spec = spec.hosts.get(workload.host)
         if host_spec is None or host_spec.role is not Role.COMPUTE:
             raise LabError(f"{source}: workload {name}: host {workload.host!r} is no compute host")
         if workload.network not in spec.networks:
             raise LabError(f"{source}: workload {name}: no network {workload.network!r}")
+
+
+def _check_addresses(spec: LabSpec, source: str) -> None:
+    subnets: dict[IPv4Network, str] = {}
+    for name, host in spec.hosts.items():
+        try:
+            interface = host.interface
+        except ValueError as error:
+            raise LabError(f"{source}: host {name}: address: {error}") from None
+        network = interface.network
+        if network.prefixlen > LONGEST_PREFIX:
+            raise LabError(
+                f"{source}: host {name}: address {host.address}: a host shares its subnet with "
+                f"the fabric router, so the prefix is at most /{LONGEST_PREFIX}"
+            )
+        if interface.ip in (network[0], network[1], network[-1]):
+            raise LabError(
+                f"{source}: host {name}: address {host.address}: {network[0]} and {network[-1]} "
+                f"name the subnet, {network[1]} is the fabric router's"
+            )
+        for other, owner in subnets.items():
+            if network.overlaps(other):
+                raise LabError(f"{source}: hosts {owner} and {name} share {network}")
+        subnets[network] = name
+    for name, network_spec in spec.networks.items():
+        try:
+            IPv4Network(network_spec.subnet)
+        except ValueError as error:
+            raise LabError(f"{source}: network {name}: subnet: {error}") from None

@@ -24,6 +24,16 @@ def tree(**changes: Any) -> dict[str, Any]:
     return base | changes
 
 
+def hosts(controller: str, compute1: str = "172.30.1.2/24") -> dict[str, Any]:
+    """A change of the hosts' addresses."""
+    return {
+        "hosts": {
+            "controller": {"role": "controller", "address": controller},
+            "compute1": {"role": "compute", "address": compute1},
+        }
+    }
+
+
 def test_the_demo_file_is_a_lab() -> None:
     path = Path(specs.__file__).with_name("demo.yaml")
     lab = specs.load(path)
@@ -49,6 +59,16 @@ def test_the_demo_file_is_a_lab() -> None:
                 }
             },
             "hosts a and compute1 share 10.9.0.0/24",
+        ),
+        (hosts("10.9.0.2/16", "10.9.1.3/24"), "hosts controller and compute1 share 10.9.1.0/24"),
+        (hosts("10.9.0.2/32"), "the prefix is at most /30"),
+        (hosts("10.9.0.1/24"), "10.9.0.1 is the fabric router's"),
+        (hosts("10.9.0.255/24"), "10.9.0.255 name the subnet"),
+        (hosts("10.9.0.256/24"), "host controller: address"),
+        ({"fabric": {"mtu": 10}}, "`int` >= 576 - at `$.fabric.mtu`"),
+        (
+            {"hosts": {"fabric": {"role": "controller", "address": "10.9.0.2/24"}}},
+            "the name 'fabric' is taken",
         ),
     ],
 )
