@@ -94,6 +94,11 @@ def decode_commit(revision: int, data: bytes) -> Commit:
     return Commit(revision, changes)
 
 
+#: The plus keeps SQLite from reading all records of the type by the (type, fq_name) key: the few
+#: that the rest of the clause names are found by theirs.
+_AND_OF_TYPE = " AND +type = ?"
+
+
 class SqliteSnapshot:
     """Reads over a connection on which a transaction is open."""
 
@@ -114,14 +119,14 @@ class SqliteSnapshot:
     def children(self, uuid: str, type_: str | None = None) -> list[Record]:
         where, arguments = "parent = ?", [uuid]
         if type_ is not None:
-            where, arguments = where + " AND type = ?", [uuid, type_]
+            where, arguments = where + _AND_OF_TYPE, [uuid, type_]
         query = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY fq_name, type"  # noqa: S608
         return self._all(query, *arguments)
 
     def referrers(self, uuid: str, type_: str | None = None) -> list[Record]:
         where, arguments = "uuid IN (SELECT source FROM edges WHERE target = ?)", [uuid]
         if type_ is not None:
-            where, arguments = where + " AND type = ?", [uuid, type_]
+            where, arguments = where + _AND_OF_TYPE, [uuid, type_]
         query = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY fq_name, type"  # noqa: S608
         return self._all(query, *arguments)
 
