@@ -120,7 +120,7 @@ def test_lists_names_and_tags(api: Any, project: Any) -> None:
 def test_bgp_peering_shows_at_both_ends(api: Any) -> None:
     fq_name = ["default-domain", "default-project", "ip-fabric", "__default__"]
     parent = api.routing_instance_read(fq_name=fq_name)
-    made: list[str] = []
+    made: list[Any] = []
     for number, vendor in enumerate(("mx", "contrail"), 1):
         parameters = xsd.BgpRouterParams(
             vendor=vendor, autonomous_system=64512, identifier=f"192.0.2.{number}", port=179
