@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from tungsten.bgp import communities
+from tungsten.bgp.attributes import Origin
 from tungsten.bgp.families import (
     EVPN,
     FAMILIES,
@@ -73,8 +75,11 @@ class OwnBgp:
 class NeighborConfig:
     """One neighbour. ``prefix_limits``: family, most prefixes, seconds of rest after more.
 
-    ``control_node`` tells that MED carries local preference from it (eBGP between clusters);
-    ``reflector`` that it reflects routes itself, so it is no client of ours.
+    ``encapsulations``: for a family, the communities that replace those of routes told, and are
+    added to routes taken that have none. ``origin`` is put on routes taken. ``private_as`` is
+    remove, remove-all or replace-all. ``control_node`` tells that MED carries local preference
+    from it (eBGP between clusters); ``reflector`` that it reflects routes itself, so it is no
+    client of ours.
     """
 
     peer: PeerConfig
@@ -84,7 +89,14 @@ class NeighborConfig:
     control_node: bool = False
     reflector: bool = False
     prefix_limits: tuple[tuple[Family, int, float], ...] = ()
+    encapsulations: tuple[tuple[Family, tuple[bytes, ...]], ...] = ()
+    origin: int | None = None
+    private_as: str = ""
     router_type: str = "router"
+
+    def encapsulations_of(self, family: Family) -> tuple[bytes, ...]:
+        """The encapsulation communities that are set for a family."""
+        return next((found for each, found in self.encapsulations if each == family), ())
 
     @property
     def name(self) -> str:
@@ -209,6 +221,9 @@ def _neighbor(
         control_node=theirs.router_type in _CONTROL_NODES,
         reflector=bool(theirs.cluster_id),
         prefix_limits=_limits(said),
+        encapsulations=_encapsulations(said),
+        origin=_origin(said),
+        private_as=said.private_as_action or "",
         router_type=theirs.router_type or "router",
     )
 
@@ -243,6 +258,23 @@ def _limits(said: BgpSessionAttributes) -> tuple[tuple[Family, int, float], ...]
         if family is not None and limit is not None and limit.maximum:
             limits.append((family, limit.maximum, float(limit.idle_timeout or 0)))
     return tuple(limits)
+
+
+def _encapsulations(said: BgpSessionAttributes) -> tuple[tuple[Family, tuple[bytes, ...]], ...]:
+    found = []
+    for block in said.family_attributes or []:
+        family = FAMILIES.get(block.address_family or "")
+        if family is not None and block.default_tunnel_encap:
+            names = block.default_tunnel_encap
+            found.append((family, tuple(communities.encapsulation(name) for name in names)))
+    return tuple(found)
+
+
+def _origin(said: BgpSessionAttributes) -> int | None:
+    override = said.route_origin_override
+    if override is None or not override.origin_override:
+        return None
+    return Origin[override.origin or "IGP"]
 
 
 def _md5(auth: AuthenticationData | None) -> str:

@@ -146,7 +146,7 @@ class Neighbor:
             for route in gone.routes:
                 self._withdraw(gone.family, route)
         for news in message.reach:
-            attributes = taken_attributes(news.attributes, self.config)
+            attributes = taken_attributes(news.attributes, self.config, news.family)
             flags = path_flags(attributes, self.owner.own, self.config)
             if flags:
                 self.counters[str(flags.name).lower()] += len(news.routes)
@@ -406,16 +406,18 @@ class BgpPeers:
     def joined(self, neighbor: Neighbor, negotiated: Negotiated) -> None:
         """A neighbour is up: it joins the RIB-outs of its families."""
         session = neighbor.config.peer.session
-        policy = ExportPolicy(
-            negotiated.internal,
-            negotiated.four_octet_as,
-            neighbor.is_client,
-            session.local_as,
-            0 if negotiated.internal else session.peer_as,
-            neighbor.config.as_override,
-        )
         outs = []
         for family in sorted(negotiated.families, key=lambda f: f != ROUTE_TARGET):
+            policy = ExportPolicy(
+                negotiated.internal,
+                negotiated.four_octet_as,
+                neighbor.is_client,
+                session.local_as,
+                0 if negotiated.internal else session.peer_as,
+                neighbor.config.as_override,
+                neighbor.config.private_as,
+                neighbor.config.encapsulations_of(family),
+            )
             out = self._outs.get((family, policy))
             if out is None:
                 out = self._outs[family, policy] = BgpRibOut(

@@ -79,12 +79,27 @@ def path_flags(attributes: PathAttributes, own: OwnBgp, neighbor: NeighborConfig
     return flags
 
 
-def taken_attributes(attributes: PathAttributes, neighbor: NeighborConfig) -> PathAttributes:
-    """Attributes as we keep them: preference of an external control node from its MED."""
-    if neighbor.peer.session.internal or not neighbor.control_node or attributes.med is None:
-        return ATTRIBUTES.intern(attributes)
-    preference = {100: 200, 200: 100}.get(attributes.med, 0xFFFFFFFF - attributes.med)
-    return ATTRIBUTES.intern(msgspec.structs.replace(attributes, local_preference=preference))
+def taken_attributes(
+    attributes: PathAttributes, neighbor: NeighborConfig, family: Family
+) -> PathAttributes:
+    """Attributes as we keep them.
+
+    ORIGIN may be overridden, and an encapsulation added where there is none; from an external
+    control node preference comes from MED.
+    """
+    changes: dict[str, object] = {}
+    if neighbor.origin is not None:
+        changes["origin"] = neighbor.origin
+    held = attributes.extended_communities
+    default = neighbor.encapsulations_of(family)
+    if default and not communities.encapsulations_of(held):
+        changes["extended_communities"] = held + default
+    med = attributes.med
+    if neighbor.control_node and not neighbor.peer.session.internal and med is not None:
+        changes["local_preference"] = {100: 200, 200: 100}.get(med, 0xFFFFFFFF - med)
+    if changes:
+        attributes = msgspec.structs.replace(attributes, **changes)
+    return ATTRIBUTES.intern(attributes)
 
 
 def read_route(route: Nlri, attributes: PathAttributes, flags: PathFlag, source: Source) -> Path:
@@ -145,6 +160,8 @@ class ExportPolicy:
     local_as: int
     peer_as: int
     as_override: bool = False
+    private_as: str = ""
+    encapsulations: tuple[bytes, ...] = ()
 
 
 class Exporter:
@@ -182,10 +199,17 @@ class Exporter:
     def _make(self, a: PathAttributes, originator: bytes) -> PathAttributes | None:
         if communities.NO_ADVERTISE in a.communities:
             return None
-        extended = () if self.family in _INTERNET else a.extended_communities
+        extended = () if self.family in _INTERNET else self._encapsulated(a.extended_communities)
         if self.policy.internal:
             return self._internal(a, extended, originator)
         return self._external(a, extended)
+
+    def _encapsulated(self, carried: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """Communities with the neighbours' own encapsulations, if any are set."""
+        wanted = self.policy.encapsulations
+        if not wanted:
+            return carried
+        return tuple(c for c in carried if c[:2] != _VXLAN[:2]) + wanted
 
     def _internal(
         self, a: PathAttributes, extended: tuple[bytes, ...], originator: bytes
@@ -210,6 +234,8 @@ class Exporter:
             if not policy.as_override:
                 return None
             path = _override(path, policy.peer_as, policy.local_as)
+        if policy.private_as:
+            path = _without_private(path, policy.private_as, policy.local_as)
         return msgspec.structs.replace(
             a,
             local_preference=None,
@@ -225,6 +251,31 @@ def _override(path: tuple[Segment, ...], theirs: int, ours: int) -> tuple[Segmen
     return tuple(
         Segment(s.kind, tuple(ours if asn == theirs else asn for asn in s.asns)) for s in path
     )
+
+
+def _is_private(asn: int) -> bool:
+    """RFC 6996."""
+    return 64512 <= asn <= 65534 or 4200000000 <= asn <= 4294967294
+
+
+def _without_private(path: tuple[Segment, ...], action: str, local_as: int) -> tuple[Segment, ...]:
+    """``remove`` takes private AS numbers up to the first public one, ``remove-all`` all of them;
+    ``replace-all`` puts ours in their place.
+    """
+    made, taking = [], True
+    for segment in path:
+        asns = []
+        for asn in segment.asns:
+            if not _is_private(asn):
+                taking = taking and action != "remove"
+                asns.append(asn)
+            elif action == "replace-all":
+                asns.append(local_as)
+            elif not taking:
+                asns.append(asn)
+        if asns:
+            made.append(Segment(segment.kind, tuple(asns)))
+    return tuple(made)
 
 
 def told_nlri(family: Family, key: bytes, path: Path) -> bytes:

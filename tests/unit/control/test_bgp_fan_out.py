@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -180,7 +181,7 @@ def told(exporter: Exporter, **values: object) -> PathAttributes | None:
     return exporter.attributes(path, False)
 
 
-def external(peer_as: int = 64513, **values: bool) -> Exporter:
+def external(peer_as: int = 64513, **values: Any) -> Exporter:
     policy = ExportPolicy(False, True, True, 64512, peer_as, **values)
     return Exporter(INET_VPN, policy, OWN)
 
@@ -234,6 +235,29 @@ def test_non_transitive_communities_stay_inside() -> None:
     assert outside is not None
     assert inside.extended_communities == carried
     assert outside.extended_communities == carried[:1]
+
+
+@pytest.mark.parametrize(
+    ("action", "left"),
+    [
+        ("remove", (64512, 3356, 64601)),
+        ("remove-all", (64512, 3356)),
+        ("replace-all", (64512, 64512, 3356, 64512)),
+    ],
+)
+def test_private_as_numbers_are_taken_out(action: str, left: tuple[int, ...]) -> None:
+    path = (Segment(AS_SEQUENCE, (64600, 3356, 64601)),)
+    made = told(external(private_as=action), as_path=path)
+    assert made is not None
+    assert made.as_path == (Segment(AS_SEQUENCE, left),)
+
+
+def test_neighbour_with_its_own_encapsulation_hears_only_that() -> None:
+    gre, udp = communities.encapsulation("gre"), communities.encapsulation("udp")
+    target = communities.route_target(64512, 1)
+    made = told(external(encapsulations=(gre,)), extended_communities=(udp, target))
+    assert made is not None
+    assert made.extended_communities == (target, gre)
 
 
 def test_internal_neighbour_gets_the_default_preference() -> None:
