@@ -18,10 +18,10 @@ an instance that was not subscribed, subscribing twice, unsubscribing what was n
 stanzas that do not parse. Other sessions never notice.
 
 Where configuration gives an agent's virtual-router an address, sessions under its name are taken
-from there only, and its routes must lead there. One name has one session. A second connection
-under the name replaces the first when it comes from the same address (the host restarted, and
-its old connection is dead without knowing), and is refused while the first lives when it comes
-from another.
+from there (or from this very host) only, and its routes must lead there. One name has one
+session. A second connection under the name replaces the first when it comes from the same
+address (the host restarted, and its old connection is dead without knowing), and is refused
+while the first lives when it comes from another.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class XmppPeers:
             self._refuse(connection, "dns", "this is the routing and configuration server")
             return
         expected = self._expected_address(name)
-        if expected and expected != connection.address:
+        if expected and expected != connection.address and not connection.is_local:
             text = f"the virtual-router {name} is at {expected}, not at {connection.address}"
             self._refuse(connection, "address", text)
             return

@@ -93,6 +93,8 @@ class Connection(asyncio.Protocol):
         self.session = session
         self.address = ""
         self.endpoint = ""
+        #: Whether the peer is on this very host.
+        self.is_local = False
         self.writable = True
         self.last_error = ""
         self._handler = handler
@@ -164,6 +166,7 @@ class Connection(asyncio.Protocol):
         name = transport.get_extra_info("peername")
         if name:
             self.address, self.endpoint = name[0], f"{name[0]}:{name[1]}"
+            self.is_local = transport.get_extra_info("sockname")[0] == self.address
         _keep_alive(transport.get_extra_info("socket"), self._options.tcp_user_timeout)
         self.session.start(self._loop.time())
         self._flush()

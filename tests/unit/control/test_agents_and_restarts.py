@@ -236,11 +236,12 @@ async def test_session_from_another_address_than_the_hosts_is_refused(
         on_established=lambda: None,
         on_stanza=lambda _: None,
         on_closed=heard.append,
+        source_address="127.0.0.2",
     )
     await client.start()
     await until(lambda: heard)
     await client.stop()
-    assert heard[0] == "conflict: the virtual-router c1 is at 192.0.2.1, not at 127.0.0.1"
+    assert heard[0] == "conflict: the virtual-router c1 is at 192.0.2.1, not at 127.0.0.2"
     assert world.service.peers.refused["address"] >= 1
 
 
