@@ -280,6 +280,11 @@ class Neighbor:
         waits = self.wishes is not None and self._wishes_due > 0 and family.safi in (70, 128)
         return not waits
 
+    @property
+    def is_choosy(self) -> bool:
+        """Whether it constrains route targets."""
+        return self.wishes is not None
+
     def wants(self, targets: frozenset[bytes]) -> bool:
         """Whether it asked for routes with these route targets."""
         return self.wishes is None or self.wishes.wants(targets)

@@ -45,6 +45,11 @@ class Member(Protocol):
         """Whether it takes messages of a family now."""
         ...
 
+    @property
+    def is_choosy(self) -> bool:
+        """Whether it constrains route targets. May change before :meth:`BgpRibOut.refilter`."""
+        ...
+
     def wants(self, targets: frozenset[bytes]) -> bool:
         """Whether it asked for routes with these route targets."""
         ...
@@ -86,6 +91,9 @@ class BgpRibOut:
         self._is_client = is_client
         self._on_work = on_work
         self._members: dict[Member, int] = {}
+        self._sources: dict[Source, int] = {}
+        self._choosy: dict[Member, int] = {}
+        self._others = 0
         self._items: dict[bytes, _Item] = {}
         self._holders: dict[bytes, int] = {}
         self._pending: dict[bytes, int] = {}
@@ -111,7 +119,8 @@ class BgpRibOut:
     def join(self, member: Member) -> None:
         """Add a member; it is to hear of every route that it may."""
         bit = 1 << (self._free.pop() if self._free else len(self._members))
-        self._members[member] = bit
+        self._members[member] = self._sources[member.source] = bit
+        self._sort_by_choice()
         for key, item in self._items.items():
             if self._is_for(member, item):
                 item.audience |= bit
@@ -125,6 +134,8 @@ class BgpRibOut:
         if not bit:
             return
         self._free.append(bit.bit_length() - 1)
+        del self._sources[member.source]
+        self._sort_by_choice()
         for item in self._items.values():
             item.audience &= ~bit
         for bits in (self._holders, self._pending):
@@ -147,6 +158,7 @@ class BgpRibOut:
         bit = self._members.get(member, 0)
         if not bit:
             return
+        self._sort_by_choice()
         changed = None if targets is None else frozenset(targets)
         for key, item in self._items.items():
             if changed is not None and changed.isdisjoint(item.targets):
@@ -176,6 +188,19 @@ class BgpRibOut:
             self._change(route)
         if self._pending:
             self._on_work()
+
+    def _sort_by_choice(self) -> None:
+        """Tell the members that constrain route targets from those that take all."""
+        self._choosy = {m: bit for m, bit in self._members.items() if m.is_choosy}
+        self._others = sum(self._members.values()) - sum(self._choosy.values())
+
+    def _audience(self, item: _Item) -> int:
+        """Who is to be told of an item."""
+        audience = self._others
+        for member, bit in self._choosy.items():
+            if not item.targets or member.wants(item.targets):
+                audience |= bit
+        return audience & ~self._sources.get(item.source, 0)
 
     def _is_for(self, member: Member, item: _Item) -> bool:
         if member.source is item.source:
@@ -207,9 +232,7 @@ class BgpRibOut:
             del self._items[key]
             concerned = holders | self._pending.get(key, 0)
         else:
-            for member, bit in self._members.items():
-                if self._is_for(member, item):
-                    item.audience |= bit
+            item.audience = self._audience(item)
             self._items[key] = item
             if known and known.attributes is item.attributes and known.nlri == item.nlri:
                 concerned = item.audience ^ known.audience

@@ -142,7 +142,7 @@ class Path:
     @property
     def is_feasible(self) -> bool:
         """Whether it may be used."""
-        return not self.flags & INFEASIBLE
+        return self.flags is PathFlag.NONE or not self.flags & INFEASIBLE
 
     @property
     def is_stale(self) -> bool:

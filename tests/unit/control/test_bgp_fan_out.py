@@ -46,6 +46,10 @@ class Neighbour:
     def is_ready(self, family: Family) -> bool:
         return self.ready
 
+    @property
+    def is_choosy(self) -> bool:
+        return self.wishes is not None
+
     def wants(self, targets: frozenset[bytes]) -> bool:
         return self.wishes is None or self.wishes.wants(targets)
 
