@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -35,6 +36,7 @@ log = structlog.get_logger("tungsten.agent")
 BODY_LIMIT = 1 << 20
 BODY_SECONDS = 30.0
 DEPTH_LIMIT = 64
+_PORT_SUFFIX = re.compile(r":\d*$")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -131,9 +133,9 @@ class PortApi:
         self, call: Callable[[Request], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
-            host = request.url.hostname
-            if host not in self._hosts:
-                return _error(f"Host {host!r} is not served here", 421)
+            host = request.headers.get("host", "")
+            if _PORT_SUFFIX.sub("", host).strip("[]").lower() not in self._hosts:
+                return _error(f"Host {host[:64]!r} is not served here", 421)
             try:
                 return await call(request)
             except (PortError, BadJson) as error:

@@ -182,6 +182,11 @@ def parse_vm_port(record: Mapping[str, Any]) -> Port:
     )
 
 
+def _origin(stamp: str) -> dict[str, str]:
+    """What the agent adds to a record."""
+    return {"author": AUTHOR, "time": stamp}
+
+
 class PortStore:
     """The ports of this host, in memory and in files. ``changed`` is called after a change."""
 
@@ -218,22 +223,35 @@ class PortStore:
         self._unconfirmed[port.vmi] = now
 
     def add(self, ports: Iterable[Port]) -> None:
-        """Keep ``ports``, each replacing an earlier one of its uuid; files first, then memory."""
+        """Keep ``ports``, each replacing an earlier one of its uuid: all of them, or, when a
+        file cannot be written (``OSError``), none."""
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        for port in ports:
-            self._add_one(port, stamp)
+        before: dict[str, Port | None] = {}
+        try:
+            for port in ports:
+                before.setdefault(port.vmi, self._ports.get(port.vmi))
+                self._add_one(replace(port, record={**port.record, **_origin(stamp)}))
+        except OSError:
+            for vmi, old in before.items():
+                self._restore(vmi, old)
+            raise
         self._changed()
 
-    def _add_one(self, port: Port, stamp: str) -> None:
+    def _restore(self, vmi: str, old: Port | None) -> None:
+        """Undo what :meth:`_add_one` did to a port."""
+        if old is not None:
+            self._add_one(old)
+        elif vmi in self._ports:
+            self._remove_file(self._ports.pop(vmi))
+
+    def _add_one(self, port: Port) -> None:
         old = self._ports.get(port.vmi)
-        record = {**port.record, "author": AUTHOR, "time": stamp}
-        kept = replace(port, record=record)
-        path = self._path(kept)
+        path = self._path(port)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-        write_atomically(path, msgspec.json.encode(record))
+        write_atomically(path, msgspec.json.encode(port.record))
         if old is not None and self._path(old) != path:
             self._remove_file(old)
-        self._ports[port.vmi] = kept
+        self._ports[port.vmi] = port
         self._unconfirmed.pop(port.vmi, None)
 
     def remove(self, vmi: str) -> bool:

@@ -106,7 +106,8 @@ async def test_unknown_requests_bodies_too_long_and_foreign_hosts(call: Client) 
     assert await call("GET", "/nothing") == (404, {"error": "{ Unknown Request }"})
     assert await call("PUT", "/port") == (404, {"error": "{ Unknown Request }"})
     assert (await call("POST", "/port", data=b" " * (BODY_LIMIT + 1)))[0] == 413
-    assert (await call("POST", "/syncports", headers={"Host": "evil.example"}))[0] == 421
+    for host in ("evil.example", "[", "localhost.evil.example", "127.0.0.1:9091:x"):
+        assert (await call("POST", "/syncports", headers={"Host": host}))[0] == 421
     assert (await call("POST", "/syncports", headers={"Host": "localhost:9091"})) == (200, {})
 
 

@@ -88,6 +88,21 @@ def test_an_unreadable_file_is_reported_and_kept(tmp_path: Path) -> None:
     assert (tmp_path / VMI).exists()
 
 
+def test_ports_that_cannot_all_be_kept_are_none(tmp_path: Path) -> None:
+    store = PortStore(tmp_path)
+    store.load(0.0)
+    store.add([parse_port(port())])
+    other, blocked = VMI.replace("1", "2"), VMI.replace("1", "3")
+    (tmp_path / blocked).mkdir()
+    changed = port(**{"display-name": "other"})
+    with pytest.raises(OSError, match=blocked):
+        store.add([parse_port(changed), parse_port(port(id=other)), parse_port(port(id=blocked))])
+    assert [(p.vmi, p.name) for p in store.ports()] == [(VMI, "vm1")]
+    again = PortStore(tmp_path)
+    again.load(0.0)
+    assert again.ports() == store.ports()
+
+
 def test_a_planted_link_is_replaced_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "secret"
     target.write_text("kept")
