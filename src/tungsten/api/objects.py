@@ -275,8 +275,9 @@ def change(
         else:
             references.settle_symmetric(write, new, field)
     refuse_derived(record, new)
-    write.touch(new)
-    write.save(new, record)
+    if new != from_record(record):  # what is sent back unchanged is no change
+        write.touch(new)
+        write.save(new, record)
     return new
 
 

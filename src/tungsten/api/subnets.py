@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Protocol
+from uuid import UUID
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -167,6 +168,7 @@ def resolve(spec: SubnetSpec, uuid: str, owner: str, *, bare: bool = False) -> S
     nor service address. Raises :class:`SubnetError`.
     """
     network = network_of(spec.subnet)
+    _check_uuid(spec.subnet_uuid, network)
     from_start = bool(spec.addr_from_start)
     gateway = service = None
     if not bare:
@@ -175,6 +177,13 @@ def resolve(spec: SubnetSpec, uuid: str, owner: str, *, bare: bool = False) -> S
     unit = _unit(spec, network, owner)
     pools = _pools(spec, network, unit, owner)
     return Subnet(spec.subnet_uuid or uuid, network, gateway, service, pools, from_start, unit)
+
+
+def _check_uuid(text: str | None, network: Network) -> None:
+    try:
+        UUID(text or "00000000-0000-0000-0000-000000000000")
+    except ValueError as error:
+        raise SubnetError(f"Invalid subnet-uuid {text} in subnet:{network}") from error
 
 
 def _host(network: Network, from_start: bool, nth: int) -> Address:

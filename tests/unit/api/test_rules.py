@@ -313,6 +313,8 @@ async def test_rules_of_a_group_get_a_uuid(api: Api) -> None:
             400,
             "At least one of source or destination addresses must be 'local'",
         ),
+        ([rule(protocol="IPv6-ICMP")], 400, "IPv4 rule with IPv6 protocol : IPv6-ICMP"),
+        ([rule(protocol="58")], 400, "IPv4 rule with IPv6 protocol : 58"),
         ([rule(rule_uuid="u"), rule()], 409, "Rule already exists : u"),
     ],
 )

@@ -105,6 +105,7 @@ def test_a_large_ipv6_subnet_is_given_out_lazily() -> None:
         ({"default_gateway": "x"}, "Invalid gateway Ip address:x"),
         ({"default_gateway": "::1"}, "gateway Ip ::1 out of cidr: 10.0.1.0/24"),
         ({"dns_server_address": "x"}, "Invalid Dns Server Ip address:x"),
+        ({"subnet_uuid": "x"}, "Invalid subnet-uuid x in subnet:10.0.1.0/24"),
         ({"alloc_unit": 3}, "invalid alloc_unit(3)"),
         ({"alloc_unit": -4}, "invalid alloc_unit(-4)"),
     ],

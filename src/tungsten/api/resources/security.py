@@ -50,6 +50,21 @@ PROTOCOLS = frozenset(
 )
 """Names of IP protocols that rules may use (IANA's, as OpenStack and this model write them)."""
 
+IPV6_PROTOCOLS = frozenset(
+    {
+        "icmp6",
+        "ipv6-icmp",
+        "icmpv6",
+        "ipv6-frag",
+        "ipv6-nonxt",
+        "ipv6-opts",
+        "ipv6-route",
+        *("43", "44", "58", "59", "60"),
+    }
+)
+"""Protocols that only IPv6 carries: its extension headers and its ICMP. (41 is not one of them:
+it is IPv6 inside of something else.)"""
+
 
 # -- ids ------------------------------------------------------------------------------------
 
@@ -93,6 +108,7 @@ def settle_rules(rules: list[PolicyRuleType]) -> None:
     seen: dict[bytes, str] = {}
     for rule in rules:
         check_protocol(rule.protocol)
+        check_carrier(rule)
         if not rule.rule_uuid:
             rule.rule_uuid = str(uuid4())
         key = msgspec.json.encode(
@@ -111,6 +127,12 @@ def check_protocol(protocol: str | None) -> None:
     ):
         return
     raise BadRequest(f"Rule with invalid protocol : {echo(protocol or '')}")
+
+
+def check_carrier(rule: PolicyRuleType) -> None:
+    """A rule about IPv4 has a protocol that IPv4 carries."""
+    if rule.ethertype == "IPv4" and (rule.protocol or "").lower() in IPV6_PROTOCOLS:
+        raise BadRequest(f"IPv4 rule with IPv6 protocol : {rule.protocol}")
 
 
 def subnets_of(addresses: Iterable[AddressType]) -> Iterable[SubnetType]:
