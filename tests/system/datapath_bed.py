@@ -33,12 +33,16 @@ from tungsten.datapath import (
     Vif,
     VifFlag,
     VifGuard,
+    VifLink,
     VifType,
     bpffs,
 )
+from tungsten.datapath.offload import cut_tunnels
+from tungsten.datapath.tap import Tap
 from tungsten.lab.netns import Namespace, namespaces, veth
 
 Forwarding = Literal["bridged", "routed"]
+Mode = Literal["seg", "tso"]
 FABRIC_MTU = 1600
 VM_MTU = 1500
 GATEWAY = IPv4Address("10.1.0.1")
@@ -78,6 +82,7 @@ class Host:
     mac: Mac
     pin_dir: Path
     datapath: Datapath
+    pkt0: Tap
     workloads: list[Workload] = field(default_factory=list)
 
     def add(self, workload: Workload, guard: VifGuard) -> None:
@@ -87,6 +92,7 @@ class Host:
             workload.namespace, "eth0", self.namespace, f"tap{n}",
             mtu=VM_MTU, left_mac=str(workload.mac),
         )  # fmt: skip
+        workload.namespace.call_in(lambda: cut_tunnels("eth0"))
         net = IPv4Network((workload.address, 24), strict=False)
         workload.namespace.ip("addr", "add", f"{workload.address}/24", "dev", "eth0")
         workload.namespace.ip("route", "add", "default", "via", str(net[1]))
@@ -131,7 +137,7 @@ class Bed:
             peer = next(other for other in self.hosts if other is not host)
             _program(host, peer, encap, forwarding)
 
-    def tune(self, mode: Literal["seg", "tso"]) -> None:
+    def tune(self, mode: Mode) -> None:
         """Fabric devices cut super-packets (``seg``), or pass them on whole (``tso``)."""
         setting = "on" if mode == "tso" else "off"
         for host in self.hosts:
@@ -152,6 +158,8 @@ def _program(host: Host, peer: Host, encap: NhFlag, forwarding: Forwarding) -> N
     dp.nexthops[9] = NextHop.vrf_translate(1, Family.INET)
     dp.vnis[VNI_BRIDGED] = 8
     dp.vnis[VNI_ROUTED] = 8
+    dp.nexthops[PKT0_NH] = NextHop.encap(2, VRRP_MAC, vrf=1)
+    dp.routes[1, IPv4Network(GATEWAY)] = Route(nh=PKT0_NH, flags=RouteFlag.PROXY)
     dp.bridge[1, VRRP_MAC] = BridgeEntry(nh=RECEIVE_NH)
     dp.bridge[1, host.mac] = BridgeEntry(nh=RECEIVE_NH)
     local = [w for w in host.workloads if w.vrf == 1]
@@ -193,7 +201,10 @@ def _fabric_host(
         mtu=FABRIC_MTU, name="fab0",
     )  # fmt: skip
     namespace.call_in(lambda: dp.attach_fabric(fabric))
-    return Host(namespace, address, gateway_mac, mac, pin_dir, dp)
+    pkt0 = namespace.call_in(lambda: Tap("pkt0"))
+    agent = Vif(id=2, ifindex=pkt0.ifindex, type=VifType.AGENT, link=VifLink.TAP, name="pkt0")
+    namespace.call_in(lambda: dp.attach_pkt0(agent))
+    return Host(namespace, address, gateway_mac, mac, pin_dir, dp, pkt0)
 
 
 def _wire(left: Namespace, right: Namespace, router: Namespace | None) -> list[str]:
@@ -245,6 +256,7 @@ def bed(
             )
         ]
         for host in hosts:
+            stack.callback(host.pkt0.close)
             stack.callback(host.datapath.close)
         workloads = {
             n: Workload(n, 2 if n == 6 else 1, IPv4Address(f"10.{2 if n == 6 else 1}.0.{n}"),

@@ -5,6 +5,10 @@ that is opened while whole keeps marks of the tunnel which make the receiver dis
 ``tx-udp-segmentation`` off at the sending end of a veth fabric, UDP is cut before the wire
 and TCP is still passed on whole. Real NICs put frames on a wire and need nothing.
 
+The same holds for a workload in a namespace that has an overlay of its own: what leaves its
+veth must be cut before our tunnel goes around it (`cut_tunnels`, by whoever makes the veth:
+the device is in the workload's namespace). A virtual machine's NIC never sends such packets.
+
 Numbers are those of ``linux/ethtool.h``.
 """
 
@@ -44,6 +48,12 @@ def cut_udp_before_wire(name: str) -> bool:
         return False
     turn_off(name, "tx-udp-segmentation")
     return True
+
+
+def cut_tunnels(name: str) -> None:
+    """Makes a workload's own device cut packets of the workload's own tunnels."""
+    for kind in ("udp_tnl", "udp_tnl-csum", "gre", "gre-csum", "ipxip4"):
+        turn_off(name, f"tx-{kind}-segmentation")
 
 
 def _feature_names(name: str) -> list[str]:

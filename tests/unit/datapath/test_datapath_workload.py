@@ -381,6 +381,17 @@ class TestFlooding:
         rig.dp.nexthops[NH_MPLS] = replace(rig.dp.nexthops[NH_MPLS], dmac=None)
         assert rig.send(VM3, arp("10.1.0.77")).drops == {DropReason.NEIGHBOUR: 1}
 
+    def test_a_copy_that_cannot_be_sent_is_counted(self, rig: Rig) -> None:
+        rig.vif(VM4, ifindex=4000)
+        assert rig.send(VM3, arp("10.1.0.77")).drops == {DropReason.MCAST_CLONE_FAIL: 1}
+
+    def test_super_packets_are_not_flooded_into_tunnels(self, rig: Rig) -> None:
+        packet = Ether(src=str(mac(VM3)), dst="01:00:5e:00:00:09") / IP(
+            src=address(VM3), dst="224.0.0.9"
+        ) / UDP() / Raw(bytes(3000))  # fmt: skip
+        result = rig.send(VM3, packet, gso_size=1000)
+        assert result.drops == {DropReason.MCAST_DF_BIT: 1}
+
 
 class TestArp:
     def test_a_stitched_address_is_answered_with_the_workloads_mac(self, rig: Rig) -> None:
