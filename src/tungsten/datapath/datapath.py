@@ -162,7 +162,7 @@ class Datapath:
             raise DatapathError(f"{pin_dir}: not on a BPF file system")
         links = pin_dir / "links"
         for link in sorted(links.iterdir()) if links.exists() else ():
-            link.unlink()
+            _unlink(link)
         for entry in sorted(pin_dir.iterdir()):
             _remove_tree(entry)
 
@@ -206,7 +206,7 @@ class Datapath:
                     return
             finally:
                 os.close(link)
-            path.unlink()
+            _unlink(path)
         link = syscall.link_create(self._programs[program], vif.ifindex)
         try:
             syscall.obj_pin(link, path)
@@ -239,7 +239,7 @@ class Datapath:
         path = self.pin_dir / "links" / str(vif_id)
         linked = path.exists()
         if linked:
-            path.unlink()
+            _unlink(path)
         return self.vifs.discard(vif_id) or linked
 
     detach_vif = detach
@@ -264,7 +264,7 @@ class Datapath:
         """
         for vif_id in self.attached():
             if vif_id not in self.vifs:
-                (self.pin_dir / "links" / str(vif_id)).unlink()
+                _unlink(self.pin_dir / "links" / str(vif_id))
         self._set_current()
         for entry in self.pin_dir.iterdir():
             if entry.name not in ("current", "links", self.generation):
@@ -429,6 +429,16 @@ def _load(loading: Object, shapes: Mapping[str, MapShape], home: Path) -> dict[s
 def _reasons(data: bytes, cpus: int) -> dict[DropReason, int]:
     values = struct.unpack(f"<{len(data) // 8}Q", data)
     return {reason: sum(values[reason * cpus : (reason + 1) * cpus]) for reason in DropReason}
+
+
+def _unlink(path: Path) -> None:
+    """Detaches a pinned link and removes its pin."""
+    link = syscall.obj_get(path)
+    try:
+        syscall.link_detach(link)
+    finally:
+        os.close(link)
+    path.unlink()
 
 
 def _remove_tree(path: Path) -> None:

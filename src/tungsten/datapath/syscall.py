@@ -21,7 +21,7 @@ _SYSCALL_NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 36
 MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_GET_NEXT_KEY = 1, 2, 3, 4
 OBJ_PIN, OBJ_GET, PROG_TEST_RUN, OBJ_GET_INFO_BY_FD = 6, 7, 10, 15
 MAP_LOOKUP_BATCH, MAP_UPDATE_BATCH, MAP_DELETE_BATCH = 24, 26, 27
-LINK_CREATE, LINK_UPDATE = 28, 29
+LINK_CREATE, LINK_UPDATE, LINK_DETACH = 28, 29, 34
 
 TCX_INGRESS = 46
 F_RDONLY = 1 << 3
@@ -134,6 +134,18 @@ def link_create(prog_fd: int, ifindex: int, attach_type: int = TCX_INGRESS) -> i
 def link_update(link_fd: int, prog_fd: int) -> None:
     """Swaps the link's program; no packet passes in between."""
     bpf(LINK_UPDATE, struct.pack("<IIII", link_fd, prog_fd, 0, 0), "swap the program of a link")
+
+
+def link_detach(link_fd: int) -> None:
+    """Takes the link's program off its device at once; harmless when the device is gone.
+
+    Removing a link's last pin does so too, but some time later.
+    """
+    try:
+        bpf(LINK_DETACH, struct.pack("<I", link_fd), "detach a link")
+    except BpfError as error:
+        if error.errno not in (errno.ENOLINK, errno.ENODEV):
+            raise
 
 
 class Map:
