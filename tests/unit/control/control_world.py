@@ -241,9 +241,9 @@ class FakeHost:
         """Take that back."""
         self.client.send(ConfigUnsubscribe("virtual-machine", machine))
 
-    def has(self, type_: str, name: str) -> bool:
-        """Whether it knows an object."""
-        return (type_, name) in self.nodes
+    def has_links(self, count: int) -> bool:
+        """Whether it has been told a whole configuration of so many links."""
+        return len(self.links) == count and EndOfConfig() in self.heard
 
     def prefixes(self, net: str) -> set[str]:
         """Identities of the routes it knows in a network."""

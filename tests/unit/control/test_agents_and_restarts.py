@@ -90,7 +90,7 @@ async def test_agent_that_does_not_come_back_in_time_is_forgotten(make_world: Ma
 
 
 async def test_agent_that_never_says_it_is_done_is_swept_by_time(make_world: MakeWorld) -> None:
-    _, one, two = await prepared(make_world, end_of_rib_time=0.3)
+    _, one, two = await prepared(make_world, end_of_rib_time=1.0)
     one.publish("a", "10.1.1.3/32")
     await until(lambda: two.prefixes("a"))
     one.client.disconnect()

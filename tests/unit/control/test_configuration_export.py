@@ -133,7 +133,7 @@ async def test_changed_object_is_sent_whole_to_those_who_have_it(world: World) -
     for host, machine in ((one, "m1"), (two, "m2")):
         host.watch()
         host.plug(machine)
-        await until(partial(host.has, "project", PROJECT))
+        await until(partial(host.has_links, 9))
     told = len(two.heard)
     changed = network("a", 9)
     await world.put(changed)

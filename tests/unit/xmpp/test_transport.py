@@ -84,7 +84,7 @@ async def recorder() -> Recorder:
 @pytest.fixture
 async def server(recorder: Recorder) -> AsyncIterator[XmppServer]:
     options = TransportOptions(
-        session=SessionOptions(open_time=0.3), pending_per_source=3, stall_time=0.5
+        session=SessionOptions(open_time=0.8), pending_per_source=3, stall_time=0.5
     )
     made = XmppServer("127.0.0.1", 0, recorder, options=options)
     await made.start()
