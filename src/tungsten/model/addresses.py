@@ -168,3 +168,23 @@ class FloatingIp(Resource, type="floating-ip", parents=("floating-ip-pool", "ins
     floating_ip_traffic_direction: Annotated[TrafficDirectionType | None, Default("both")] = None
     project_refs: Annotated[list[Ref[None]], To("project"), Required] = []
     virtual_machine_interface_refs: Annotated[list[Ref[None]], To("virtual-machine-interface")] = []
+
+
+class AliasIpPool(Resource, type="alias-ip-pool", parents=("virtual-network",)):
+    """Addresses of a network that interfaces elsewhere may have besides their own."""
+
+
+class AliasIp(Resource, type="alias-ip", parents=("alias-ip-pool",)):
+    """A second address of an interface, from another network; nothing is translated."""
+
+    alias_ip_address: Annotated[IpAddressType | None, Required] = None
+    alias_ip_address_family: IpAddressFamilyType | None = None
+    project_refs: Annotated[list[Ref[None]], To("project"), Required] = []
+    virtual_machine_interface_refs: Annotated[list[Ref[None]], To("virtual-machine-interface")] = []
+
+
+class Subnet(Resource, type="subnet"):
+    """A prefix behind an interface."""
+
+    subnet_ip_prefix: Annotated[SubnetType | None, Required] = None
+    virtual_machine_interface_refs: Annotated[list[Ref[None]], To("virtual-machine-interface")] = []

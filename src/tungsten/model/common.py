@@ -117,3 +117,10 @@ class MACMoveLimitControlType(Complex):
     mac_move_limit: int | None = None
     mac_move_time_window: Annotated[MACMoveTimeWindow | None, Default(10)] = None
     mac_move_limit_action: Annotated[MACLimitExceedActionType | None, Default("log")] = None
+
+
+class UserCredentials(Complex):
+    """A user's name and password."""
+
+    username: str | None = None
+    password: str | None = None

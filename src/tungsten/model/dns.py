@@ -6,7 +6,12 @@ from typing import Annotated
 
 from tungsten.model.base import Resource
 from tungsten.model.fields import Complex, Default, Required
-from tungsten.model.scalars import DnsRecordOrderType, FloatingIpDnsNotation
+from tungsten.model.scalars import (
+    DnsRecordClassType,
+    DnsRecordOrderType,
+    DnsRecordTypeType,
+    FloatingIpDnsNotation,
+)
 
 
 class DnsSoaRecordType(Complex):
@@ -35,3 +40,22 @@ class VirtualDns(Resource, type="virtual-DNS", parents=("domain",)):
     """A DNS server for workloads."""
 
     virtual_DNS_data: Annotated[VirtualDnsType | None, Required] = None
+
+
+class VirtualDnsRecordType(Complex):
+    """A name and what is known of it."""
+
+    record_name: str | None = None
+    record_type: DnsRecordTypeType | None = None
+    record_class: DnsRecordClassType | None = None
+    record_data: str | None = None
+    record_ttl_seconds: int | None = None
+    record_mx_preference: int | None = None
+    #: Which view of the name the record is for.
+    record_source_name: str | None = None
+
+
+class VirtualDnsRecord(Resource, type="virtual-DNS-record", parents=("virtual-DNS",)):
+    """A record of a virtual DNS server."""
+
+    virtual_DNS_record_data: Annotated[VirtualDnsRecordType | None, Required] = None

@@ -114,11 +114,13 @@ class Presence(Enum):
 
     OPTIONAL = "optional"
     REQUIRED = "required"
+    ADMIN = "admin-only"
     SYSTEM = "system-only"
 
 
 #: Shorthands for annotations.
 Required = Presence.REQUIRED
+AdminOnly = Presence.ADMIN
 SystemOnly = Presence.SYSTEM
 
 

@@ -13,9 +13,12 @@ from tungsten.model.fields import Complex, Default, ListOf, MapOf, Required, Sys
 from tungsten.model.scalars import (
     EncapsulationType,
     EncryptionMode,
+    FlowLimitType,
     ForwardingModeType,
     IpAddress,
     IpAddressType,
+    MillisecondsType,
+    PercentType,
     ServerType,
     UnsignedShort,
     VirtualRouterType,
@@ -106,6 +109,10 @@ class GlobalVrouterConfig(
         EncryptionTunnelEndpointList | None, ListOf("endpoint")
     ] = None
     forwarding_mode: ForwardingModeType | None = None
+    #: Most flows of an interface, beside its own ``max_flows``; 0: no limit.
+    global_max_vmi_flows: Annotated[FlowLimitType | None, Default(0)] = None
+    #: Most flows of a workload, in percent of the host's flow table; 0: no limit.
+    max_vm_flows_percent: Annotated[PercentType | None, Default(0)] = None
     #: Source ports for ``fabric_snat``.
     port_translation_pools: Annotated[
         PortTranslationPools | None, ListOf("port_translation_pool")
@@ -129,6 +136,14 @@ class VirtualRouter(Resource, type="virtual-router", parents=("global-system-con
         KeyValuePairs | None, MapOf("key_value_pair", key="key")
     ] = None
     virtual_router_ip_address: Annotated[IpAddressType | None, Required] = None
+    #: Lengths of the host's trace buffers by name (``XmppTrace``).
+    virtual_router_tracebuffer_length: Annotated[
+        KeyValuePairs | None, MapOf("key_value_pair", key="key")
+    ] = None
+    #: How often the host reports, in milliseconds; 0: as it is built to.
+    agent_uve_default_interval: MillisecondsType | None = None
+    agent_uve_incremental_interval: MillisecondsType | None = None
+    agent_stats_collector_interval: MillisecondsType | None = None
     network_ipam_refs: Annotated[list[Ref[VirtualRouterNetworkIpamType]], To("network-ipam")] = []
     sub_cluster_refs: Annotated[list[Ref[None]], To("sub-cluster")] = []
     #: The workloads on the host.

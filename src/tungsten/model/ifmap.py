@@ -35,8 +35,11 @@ def text(value: str) -> str:
 
 
 def element_name(field: str) -> str:
-    """The XML element of a field: ``virtual_DNS_data`` is ``virtual-DNS-data``."""
-    return field.replace("_", "-")
+    """The XML element of a field: ``virtual_DNS_data`` is ``virtual-DNS-data``.
+
+    An underscore at the end, which only JSON has, is left out: ``type_`` is ``type``.
+    """
+    return field.rstrip("_").replace("_", "-")
 
 
 def node_name(resource: Resource) -> str:

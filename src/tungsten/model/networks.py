@@ -24,6 +24,7 @@ from tungsten.model.scalars import (
     ForwardingModeType,
     IpAddress,
     IpAddressType,
+    IsidType,
     LogicalRouterType,
     LogicalRouterVirtualNetworkEnumType,
     MACAgingTime,
@@ -34,6 +35,7 @@ from tungsten.model.scalars import (
     RoutingProtocolType,
     RpfModeType,
     SequenceNumberType,
+    SimpleActionType,
     VirtualNetworkCategory,
     VlanIdType,
     VxlanNetworkIdentifierType,
@@ -250,3 +252,37 @@ class LogicalRouter(Resource, type="logical-router", parents=("project",)):
     physical_router_refs: Annotated[list[Ref[None]], To("physical-router")] = []
     fabric_refs: Annotated[list[Ref[None]], To("fabric")] = []
     bgpvpn_refs: Annotated[list[Ref[None]], To("bgpvpn", link="bgpvpn-router")] = []
+
+
+class BridgeDomain(Resource, type="bridge-domain", parents=("virtual-network",)):
+    """A part of a network that learns MAC addresses by itself (PBB-EVPN)."""
+
+    mac_learning_enabled: Annotated[bool | None, Default(False)] = None
+    mac_limit_control: MACLimitControlType | None = None
+    mac_move_control: MACMoveLimitControlType | None = None
+    #: Seconds.
+    mac_aging_time: Annotated[MACAgingTime | None, Default(300)] = None
+    #: The service instance identifier of the backbone.
+    isid: Annotated[IsidType | None, Required] = None
+
+
+class MulticastSourceGroup(Complex):
+    """A source and a group, and whether they may pass."""
+
+    source_address: IpAddressType | None = None
+    group_address: IpAddressType | None = None
+    action: SimpleActionType | None = None
+
+
+class MulticastSourceGroups(Complex):
+    """Sources and groups of multicast."""
+
+    multicast_source_group: list[MulticastSourceGroup] | None = None
+
+
+class MulticastPolicy(Resource, type="multicast-policy", parents=("project",)):
+    """Which multicast sources and groups a network carries."""
+
+    multicast_source_groups: Annotated[
+        MulticastSourceGroups | None, ListOf("multicast_source_group")
+    ] = None

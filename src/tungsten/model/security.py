@@ -15,6 +15,7 @@ from tungsten.model.scalars import (
     DirectionType,
     EtherType,
     SecurityGroupIdType,
+    U16BitHexInt,
     U32BitHexInt,
     UnsignedLong,
 )
@@ -105,3 +106,10 @@ class Tag(
     #: The kind's number and the value's, in hexadecimal.
     tag_id: U32BitHexInt | None = None
     tag_type_refs: Annotated[list[Ref[None]], To("tag-type")] = []
+
+
+class TagType(Resource, type="tag-type"):
+    """A kind of tags (``application``, ``tier``...) and its number."""
+
+    #: ``0x`` and four hexadecimal digits; below 16 are the system's own.
+    tag_type_id: Annotated[U16BitHexInt | None, Required] = None

@@ -12,7 +12,13 @@ from tungsten.model.common import KeyValuePairs
 from tungsten.model.fields import Complex, Default, MapOf, Required, SystemOnly, To
 from tungsten.model.routes import RouteTableType
 from tungsten.model.routing import ServiceInterfaceTag
-from tungsten.model.scalars import AddressMode, IpAddressType, ServiceVirtualizationType
+from tungsten.model.scalars import (
+    AddressMode,
+    HostBasedServiceType,
+    IpAddressType,
+    ServiceInterfaceType,
+    ServiceVirtualizationType,
+)
 
 
 class ServiceInstanceInterfaceType(Complex):
@@ -71,3 +77,18 @@ class PortTuple(Resource, type="port-tuple", parents=(Parent("service-instance",
 
     logical_router_refs: Annotated[list[Ref[None]], To("logical-router")] = []
     virtual_network_refs: Annotated[list[Ref[None]], To("virtual-network")] = []
+
+
+class ServiceVirtualNetworkType(Complex):
+    """Which side of a service a network is on."""
+
+    virtual_network_type: ServiceInterfaceType | None = None
+
+
+class HostBasedService(Resource, type="host-based-service", parents=("project",)):
+    """A service that runs on the hosts themselves, once for the project."""
+
+    host_based_service_type: Annotated[HostBasedServiceType | None, Default("firewall")] = None
+    virtual_network_refs: Annotated[
+        list[Ref[ServiceVirtualNetworkType]], To("virtual-network")
+    ] = []

@@ -13,6 +13,8 @@ from tungsten.model.fields import Complex, Default, MapOf, Required, SystemOnly,
 from tungsten.model.scalars import (
     AutonomousSystemType,
     EndOfRibTimeType,
+    FeatureIdType,
+    FeatureStateType,
     GracefulRestartTimeType,
     L4PortType,
     LongLivedGracefulRestartTimeType,
@@ -111,6 +113,8 @@ class GlobalSystemConfig(Resource, type="global-system-config", parents=("config
     #: Control nodes and routers of one AS get sessions with each other by themselves.
     ibgp_auto_mesh: Annotated[bool | None, Default(True)] = None
     bgp_always_compare_med: bool | None = None
+    #: Tags of routes from another AS hold here, too.
+    bgp_all_tags_are_global: bool | None = None
     #: Keeps route distinguishers of several clusters apart.
     rd_cluster_seed: RdClusterSeedType | None = None
     route_replication_threshold: RouteReplicationThresholdType | None = None
@@ -200,3 +204,30 @@ class Project(Resource, type="project", parents=("domain",)):
         To("application-policy-set", link="project-default-application-policy-set"),
         SystemOnly,
     ] = []
+
+
+class ConfigRoot(Resource, type="config-root"):
+    """The root of all objects. It is never made: what has it as parent hangs below nothing."""
+
+
+class Namespace(Resource, type="namespace", parents=("domain",)):
+    """Addresses that a domain's projects share."""
+
+    namespace_cidr: SubnetType | None = None
+
+
+class FeatureFlag(Resource, type="feature-flag", parents=("global-system-config",)):
+    """A feature under trial, and whether it is on."""
+
+    feature_description: Annotated[str | None, SystemOnly] = None
+    feature_id: Annotated[FeatureIdType | None, Required] = None
+    feature_flag_version: Annotated[str | None, Required] = None
+    feature_release: Annotated[str | None, SystemOnly] = None
+    enable_feature: Annotated[bool | None, Default(False)] = None
+    feature_state: Annotated[FeatureStateType | None, SystemOnly] = None
+
+
+class ConfigProperties(Resource, type="config-properties", parents=("global-system-config",)):
+    """Settings without a type of their own."""
+
+    properties: KeyValuePairs | None = None
