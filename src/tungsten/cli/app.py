@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from tungsten.cli import ctr, objects, vr
+from tungsten.cli.schema import schema
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(objects.get)
 app.command()(objects.describe)
 app.command()(objects.create)
 app.command()(objects.delete)
+app.command()(schema)
 app.add_typer(ctr.app, name="ctr")
 app.add_typer(vr.app, name="vr")

@@ -8,6 +8,7 @@ A name is a fq_name joined by ``:``, a uuid, or a *tail* of a fq_name that just 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from uuid import UUID
 
 from tungsten.client import BlockingClient
@@ -15,27 +16,39 @@ from tungsten.model import RESOURCE_TYPES, Resource, ResourceType
 
 SHORT_NAMES = {
     "acl": "access-control-list",
+    "aps": "application-policy-set",
     "bgp": "bgp-router",
+    "bgpaas": "bgp-as-a-service",
     "dns": "virtual-DNS",
     "fip": "floating-ip",
     "fippool": "floating-ip-pool",
+    "fp": "firewall-policy",
+    "fr": "firewall-rule",
     "gsc": "global-system-config",
     "gvc": "global-vrouter-config",
+    "hc": "service-health-check",
     "iip": "instance-ip",
     "ipam": "network-ipam",
     "irt": "interface-route-table",
+    "lb": "loadbalancer",
+    "li": "logical-interface",
     "lr": "logical-router",
     "np": "network-policy",
+    "pi": "physical-interface",
+    "pr": "physical-router",
     "pt": "port-tuple",
     "ri": "routing-instance",
     "rt": "route-target",
     "rtable": "route-table",
     "sg": "security-group",
     "si": "service-instance",
+    "slo": "security-logging-object",
+    "st": "service-template",
     "vdns": "virtual-DNS",
     "vm": "virtual-machine",
     "vmi": "virtual-machine-interface",
     "vn": "virtual-network",
+    "vpg": "virtual-port-group",
     "vr": "virtual-router",
 }
 
@@ -50,9 +63,9 @@ def find_type(noun: str) -> ResourceType:
     for name, type_ in RESOURCE_TYPES.items():
         if wanted in (name.lower(), f"{name}s".lower()):
             return type_
-    known = ", ".join(sorted(RESOURCE_TYPES))
-    short = ", ".join(sorted(SHORT_NAMES))
-    raise UnclearName(f"{noun!r} is not a type; types are {known}; short names are {short}")
+    near = get_close_matches(wanted, RESOURCE_TYPES, n=3)
+    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+    raise UnclearName(f"{noun!r} is not a type{meant}; `tungsten schema` lists them")
 
 
 def full_name(resource: Resource) -> str:

@@ -165,7 +165,7 @@ def test_delete_asks_and_a_no_leaves_everything(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
-        (["get", "widget"], 1, "'widget' is not a type; types are access-control-list, "),
+        (["get", "widget"], 1, "'widget' is not a type; `tungsten schema` lists them"),
         (["get", "vn", "nothing"], 1, "there is no virtual-network 'nothing'"),
         (["get", "vn", "--sort-by", "size"], 1, "has no property 'size'; it has "),
         (["get", "vn", "-o", "xml"], 2, "xml"),
