@@ -26,7 +26,7 @@ import shutil
 import socket
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -62,15 +62,6 @@ _PROGRAM_OF = {
 
 class DatapathError(Exception):
     """The datapath cannot be opened or changed; the text says what and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramInfo:
-    """A loaded program and what it cost the verifier."""
-
-    name: str
-    instructions_verified: int
-    load_seconds: float
 
 
 class Datapath:
@@ -323,13 +314,6 @@ class Datapath:
         return syscall.possible_cpus()
 
     # Programs
-
-    def programs(self) -> list[ProgramInfo]:
-        """What is loaded."""
-        return [
-            ProgramInfo(name, syscall.verified_insns(fd), self.load_seconds)
-            for name, fd in sorted(self._programs.items())
-        ]
 
     def run(
         self, program: str, packet: bytes, *, ifindex: int = 1, gso_size: int = 0, repeat: int = 1

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 LOG_TAIL = 4000
+_LOG_STATISTICS = 4
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _P = ctypes.c_void_p
 _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
@@ -26,6 +27,8 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "bpf_object__next_map": (_P, [_P, _P]),
     "bpf_program__name": (ctypes.c_char_p, [_P]),
     "bpf_program__fd": (ctypes.c_int, [_P]),
+    "bpf_program__set_log_level": (ctypes.c_int, [_P, ctypes.c_uint32]),
+    "bpf_program__set_log_buf": (ctypes.c_int, [_P, ctypes.c_char_p, ctypes.c_size_t]),
     "bpf_map__name": (ctypes.c_char_p, [_P]),
     "bpf_map__fd": (ctypes.c_int, [_P]),
     "bpf_map__type": (ctypes.c_int, [_P]),
@@ -109,6 +112,7 @@ class Object:
         self._maps = self._walk("map")
         self._programs = self._walk("program")
         self.load_seconds = 0.0
+        self._statistics: dict[str, ctypes.Array[ctypes.c_char]] = {}
 
     def _message(self, what: str) -> str:
         log = "".join(self._lib.log)[-LOG_TAIL:]
@@ -160,6 +164,20 @@ class Object:
         self.load_seconds = time.monotonic() - started
         if result:
             raise LoadError(self._message(f"load: {os.strerror(-result)}"))
+
+    def ask_statistics(self) -> None:
+        """Before loading: has the verifier say what each program cost it, and nothing else."""
+        for name, item in self._programs.items():
+            buffer = ctypes.create_string_buffer(1 << 16)
+            self._statistics[name] = buffer
+            self._lib.bpf_program__set_log_level(item, _LOG_STATISTICS)
+            self._lib.bpf_program__set_log_buf(item, buffer, len(buffer))
+
+    def statistics(self) -> dict[str, str]:
+        """What the verifier said, by program."""
+        return {
+            name: buffer.value.decode(errors="replace") for name, buffer in self._statistics.items()
+        }
 
     def map_fd(self, name: str) -> int:
         """A duplicate of the map's descriptor."""

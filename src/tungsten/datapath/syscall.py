@@ -115,16 +115,6 @@ def link_info(fd: int) -> LinkInfo:
     return LinkInfo(*struct.unpack_from("<IIIxxxxII", obj_info(fd)))
 
 
-def prog_id(fd: int) -> int:
-    """The kernel's id of an open program."""
-    return int(struct.unpack_from("<II", obj_info(fd))[1])
-
-
-def verified_insns(fd: int) -> int:
-    """How many instructions the verifier walked (``bpf_prog_info.verified_insns``)."""
-    return int(struct.unpack_from("<I", obj_info(fd), 216)[0])
-
-
 def link_create(prog_fd: int, ifindex: int, attach_type: int = TCX_INGRESS) -> int:
     """Attaches a program to a device of the calling thread's network namespace."""
     attr = struct.pack("<IIII", prog_fd, ifindex, attach_type, 0)
