@@ -7,6 +7,7 @@ request is one operation of :class:`~tungsten.api.engine.Engine`.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
@@ -41,6 +42,12 @@ ERROR_HEADERS = {
     "x-content-type-options": "nosniff",
 }
 JSON_TYPE = "application/json"
+
+REVISION = re.compile(r"[0-9]{1,19}")
+"""A revision as a client may name it."""
+
+HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+"""A Host header: a name or address and a port, and nothing that would make an href differ."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -149,7 +156,7 @@ class ApiApp:
     def _check_origin(self, request: Request) -> None:
         """Refuse what a page of another site makes a browser send."""
         host = request.headers.get("host", "")
-        if "*" not in self._hosts and not host_allowed(host, self._hosts):
+        if not host_allowed(host, self._hosts):
             raise ApiFault(
                 f"Host '{errors.echo(host)}' is not served here; add it to api.allowed_hosts",
                 status=421,
@@ -330,7 +337,7 @@ class ApiApp:
             if (value := request.query_params.get(f"{one.object_type}_fields"))
         }
         last = request.headers.get("last-event-id")
-        if last is not None and not last.isdecimal():
+        if last is not None and not REVISION.fullmatch(last):
             raise BadRequest(f"Last-Event-ID must be a revision, not {errors.echo(last)}")
         stream = watch.Watch(
             self.engine.store,
@@ -372,13 +379,14 @@ def host_allowed(host: str, names: frozenset[str]) -> bool:
 
     A page on the web can make its own name lead here, but not an address.
     """
+    if not host:
+        return True  # HTTP/1.0 needs none
+    if not HOST.fullmatch(host):
+        return False
     try:
         name = (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return False
-    if not name or name in names:
-        return True
-    try:
+        if "*" in names or name in names:
+            return True
         ip_address(name.partition("%")[0])
     except ValueError:
         return False

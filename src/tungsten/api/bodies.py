@@ -6,7 +6,6 @@ Bodies come from anyone. What is not an object of the expected form is a
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -21,31 +20,37 @@ Json = dict[str, Any]
 MAX_DEPTH = 64
 MAX_NAME_BYTES = 255
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_CONTAINERS = frozenset({dict, list})
 _UNFIT = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
-_BRACKETS = re.compile(rb"[\[{]|[\]}]")
 
 
-def depth(data: bytes) -> int:
-    """How deep arrays and objects nest in JSON text, strings left aside."""
-    deepest = level = 0
-    for match in _BRACKETS.finditer(_STRINGS.sub(b"", data)):
-        if match[0] in b"[{":
-            level += 1
-            deepest = max(deepest, level)
-        else:
-            level -= 1
-    return deepest
+def nests_deeper(value: Any, limit: int) -> bool:
+    """Whether lists and dicts nest more than ``limit`` levels."""
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _CONTAINERS
+        ]
+        if not level:
+            return False
+    return bool(level)
 
 
 def parse(data: bytes) -> Any:
     """JSON text as Python values."""
-    if depth(data) > MAX_DEPTH:
-        raise BadRequest(f"Bad Request, the body nests deeper than {MAX_DEPTH} levels")
+    too_deep = BadRequest(f"Bad Request, the body nests deeper than {MAX_DEPTH} levels")
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        value = msgspec.json.decode(data)
+    except RecursionError as error:
+        raise too_deep from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"Bad Request, the body is not valid JSON: {error}") from error
+    if nests_deeper(value, MAX_DEPTH):
+        raise too_deep
+    return value
 
 
 def parse_object(data: bytes) -> Json:

@@ -1,9 +1,10 @@
 """``GET /watch``: changes of objects as server-sent events.
 
 The stream begins with one ``init`` event for each type asked for, all objects of one consistent
-state; then comes an event for each change, in the order of the commits. Each event has the
-store's revision as its ``id``. A client that comes back with ``Last-Event-ID`` gets what it
-missed instead of ``init``, unless the store does not keep that any more.
+state; then comes an event for each change, in the order of the commits. The last event of each
+commit, and the last ``init``, has the store's revision as its ``id``: a client that knows it has
+everything up to it, wherever its stream breaks. One that comes back with ``Last-Event-ID`` gets
+what it missed instead of ``init``, unless the store does not know that place (any more).
 
 A reader that falls too far behind is sent ``stop`` and its stream ends; others never wait.
 """
@@ -56,9 +57,14 @@ def asked_types(text: str | None) -> list[ResourceType]:
     return found
 
 
-def event(name: str, data: Json, revision: int) -> bytes:
-    """One server-sent event."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (revision, name.encode(), msgspec.json.encode(data))
+def event(name: str, data: Json) -> bytes:
+    """One server-sent event without an id."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))
+
+
+def numbered(events: list[bytes], revision: int) -> list[bytes]:
+    """Events that belong together: the last one tells the revision that all of them reach."""
+    return [*events[:-1], b"id: %d\n%s" % (revision, events[-1])] if events else []
 
 
 class Watch:
@@ -79,6 +85,7 @@ class Watch:
         self._fields = fields
         self._hrefs = hrefs
         self._keepalive = keepalive
+        self._copied = False
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(limit)
 
     async def stream(self, after: int | None) -> AsyncGenerator[bytes, None]:
@@ -89,7 +96,7 @@ class Watch:
                 yield one
         else:
             revision = after
-        follower = asyncio.create_task(self._follow(revision))
+        follower = asyncio.create_task(self._follow(revision, named=after is not None))
         try:
             while True:
                 try:
@@ -98,7 +105,7 @@ class Watch:
                     yield b":\n\n"
                     continue
                 if data is None:
-                    yield event("stop", {}, revision)
+                    yield event("stop", {})
                     return
                 yield data
         finally:
@@ -106,17 +113,35 @@ class Watch:
             with contextlib.suppress(asyncio.CancelledError):
                 await follower
 
-    async def _follow(self, revision: int) -> None:
+    async def _follow(self, revision: int, *, named: bool) -> None:
+        """Queue what happens after a revision, until there is a reason to end the stream.
+
+        If the client ``named`` the revision and the store forgot it, all objects come first.
+        """
         try:
-            async for commit in self._store.watch(revision):
-                for data in await self._events(commit):
-                    self._queue.put_nowait(data)
+            try:
+                await self._copy(revision)
+            except Compacted:
+                if not named or self._copied:
+                    raise
+                revision, events = await self._store.read(self._init)
+                self._put(events)
+                await self._copy(revision)
         except (Compacted, asyncio.QueueFull) as reason:
             log.info("watch_fell_behind", types=sorted(self._types), reason=type(reason).__name__)
             self.end()
         except StoreError as error:
             log.warning("watch_ended", types=sorted(self._types), reason=str(error))
             self.end()
+
+    async def _copy(self, revision: int) -> None:
+        async for commit in self._store.watch(revision):
+            self._copied = True
+            self._put(await self._events(commit))
+
+    def _put(self, events: list[bytes]) -> None:
+        for one in events:
+            self._queue.put_nowait(one)
 
     def end(self) -> None:
         """End the stream: what was not sent yet is dropped."""
@@ -128,12 +153,12 @@ class Watch:
         changes = [one for one in commit.changes if one.record.type in self._types]
         if not changes:
             return []
-        return await self._store.read(
-            lambda snapshot: [self._event(snapshot, one, commit.revision) for one in changes]
+        events = await self._store.read(
+            lambda snapshot: [self._event(snapshot, one) for one in changes]
         )
+        return numbered(events, commit.revision)
 
     def _init(self, snapshot: Snapshot) -> tuple[int, list[bytes]]:
-        revision = snapshot.revision
         events = []
         for declared in self._types.values():
             mirror = Mirror(snapshot, declared, whole=True)
@@ -141,17 +166,17 @@ class Watch:
                 {declared.name: self._show(snapshot, one, mirror)}
                 for one in snapshot.records(declared.name)
             ]
-            events.append(event("init", {declared.plural: shown}, revision))
-        return revision, events
+            events.append(event("init", {declared.plural: shown}))
+        return snapshot.revision, numbered(events, snapshot.revision)
 
-    def _event(self, snapshot: Snapshot, change: Change, revision: int) -> bytes:
+    def _event(self, snapshot: Snapshot, change: Change) -> bytes:
         record = change.record
         if change.kind is ChangeKind.DELETED:
             data: Json = {"uuid": record.uuid}
         else:
             mirror = Mirror(snapshot, self._types[record.type])
             data = self._show(snapshot, record, mirror)
-        return event(EVENTS[change.kind], {record.type: data}, revision)
+        return event(EVENTS[change.kind], {record.type: data})
 
     def _show(self, snapshot: Snapshot, record: Record, mirror: Mirror) -> Json:
         fields = self._fields.get(record.type)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -28,7 +28,8 @@ class Watched:
 
     ``event`` is ``init`` (an object that was there from the start), ``create``, ``update`` or
     ``delete``. ``resource`` is None for a delete. ``revision`` is what a later watch may begin
-    ``after``.
+    ``after`` without missing anything: of changes that happened together, only the last one
+    reaches theirs.
     """
 
     event: Literal["init", "create", "update", "delete"]
@@ -211,11 +212,16 @@ class Client:
                 f"{self._url}/watch", params=query, headers=headers, timeout=timeout
             ) as response:
                 await _refuse(response, "GET /watch")
+                reached = after or 0
                 async for name, revision, data in _events(response.content):
                     if name == "stop":
                         return
-                    for one in _changes(name, revision, data):
+                    changes = _changes(name, reached, data)
+                    for one in changes[:-1]:
                         yield one
+                    reached = revision or reached
+                    for one in changes[-1:]:
+                        yield replace(one, revision=reached)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"watch of {self._url} broke: {error}") from error
 

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tungsten.api.bodies import MAX_DEPTH, depth, fq_name, parse
+from tungsten.api.bodies import MAX_DEPTH, fq_name, parse
 from tungsten.api.errors import BadRequest
 from tungsten.api.resources import route_targets
 
 
-def test_depth_counts_brackets_outside_strings() -> None:
-    assert depth(rb'{"a": [1, "[[[[\"[[", {"b": 1}]}') == 3
-    assert depth(b"[" * 100_000) == 100_000
-    with pytest.raises(BadRequest, match="deeper"):
-        parse(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
+def nested(levels: int) -> bytes:
+    return (
+        b'{"a":[' * (levels // 2)
+        + b"[" * (levels % 2)
+        + b"]" * (levels % 2)
+        + b"]}" * (levels // 2)
+    )
+
+
+def test_what_nests_too_deep_is_refused() -> None:
+    parse(rb'{"a": [1, "' + b"[" * 1000 + b'", {"b": 1}]}')
+    parse(nested(MAX_DEPTH))
+    for levels in (MAX_DEPTH + 1, MAX_DEPTH + 2, 900, 100_000):
+        with pytest.raises(BadRequest, match="deeper"):
+            parse(nested(levels))
+        with pytest.raises(BadRequest, match=r"deeper|not valid JSON"):
+            parse(b"[" * levels)
+
+
+def test_a_body_of_brackets_is_read_in_a_moment() -> None:
+    began = time.process_time()
+    parse(b"[" + b"[]," * 330_000 + b"[]]")
+    with pytest.raises(BadRequest):
+        parse(b"[" * 1_000_000)
+    with pytest.raises(BadRequest):
+        parse(b'"' * 1_000_000)
+    assert time.process_time() - began < 1.0
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode()))

@@ -422,6 +422,9 @@ async def test_fields_that_known_clients_send_are_left_aside(api: Api) -> None:
 async def test_pages_of_other_sites_are_kept_out(api: Api) -> None:
     answer = await api.ask("GET", "/", headers={"host": "evil.example"})
     await refused(api, answer, 421, "evil.example", "api.allowed_hosts")
+    for host in ("evil@127.0.0.1", "127.0.0.1/evil", "127.0.0.1:port", '127.0.0.1"'):
+        answer = await api.ask("GET", "/", headers={"host": host})
+        assert answer.status == 421, host
     answer = await api.ask("DELETE", "/x", headers={"sec-fetch-site": "cross-site"})
     assert answer.status == 403
     for host in ("localhost:8082", "10.1.2.3", "[::1]:8082"):
