@@ -22,7 +22,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from tungsten.api import bodies, discovery, documentation, errors, objects, queries, views, watch
+from tungsten.api import (
+    bodies,
+    discovery,
+    documentation,
+    errors,
+    objects,
+    openapi,
+    queries,
+    views,
+    watch,
+)
 from tungsten.api.bodies import Json
 from tungsten.api.engine import Engine
 from tungsten.api.errors import ApiFault, BadRequest, NotFound
@@ -96,7 +106,9 @@ class ApiApp:
             "/": {"GET": self._discovery},
             "/healthz": {"GET": self._health},
             "/metrics": {"GET": self._metrics},
+            "/openapi.json": {"GET": self._openapi},
             "/documentation/index.html": {"GET": self._documentation},
+            "/documentation/openapi.html": {"GET": self._documentation},
             "/fqname-to-id": {"POST": self._name_to_id},
             "/id-to-fqname": {"POST": self._id_to_name},
             "/ref-update": {"POST": self._ref_update},
@@ -276,11 +288,19 @@ class ApiApp:
     async def _metrics(self, request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    def _served(self) -> openapi.Served:
+        return tuple((path, tuple(methods)) for path, methods in self._actions.items())
+
+    async def _openapi(self, request: Request) -> Response:
+        # Made once, by a thread: it takes a moment.
+        data = await asyncio.to_thread(openapi.encoded, self._served())
+        return Response(data, media_type=JSON_TYPE)
+
     async def _documentation(self, request: Request) -> Response:
         return Response(
-            documentation.page(),
+            await asyncio.to_thread(documentation.page, self._served()),
             media_type="text/html",
-            headers={"content-security-policy": "default-src 'none'"},
+            headers={"content-security-policy": documentation.CONTENT_SECURITY},
         )
 
     async def _name_to_id(self, request: Request) -> Response:

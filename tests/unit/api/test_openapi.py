@@ -1,0 +1,149 @@
+"""The OpenAPI document, and requests made from it: never a failure, answers as it says."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.unit.api.api_server import Api
+
+from tungsten.api import openapi, openapi_actions
+from tungsten.api.app import ApiApp
+from tungsten.api.engine import Engine
+from tungsten.api.service import ApiService
+from tungsten.api.settings import ApiSettings
+from tungsten.model import RESOURCE_TYPES, schema
+from tungsten.store import open_store
+
+BUDGET = 16.0
+"""Seconds for requests made from the document."""
+
+CHECKED = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+STREAMS = "/watch"
+"""It answers as long as it is read; ``test_watch`` reads it."""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an API server that runs in a thread of its own."""
+    directory: Path = tmp_path_factory.mktemp("store")
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="api server", daemon=True)
+    thread.start()
+
+    def wait(call: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(call, loop).result(20)
+
+    store = open_store(f"sqlite:{directory / 'config.db'}")
+    service = ApiService(ApiSettings(listen="127.0.0.1:0"), store)
+    try:
+        wait(service.start())
+        yield f"http://127.0.0.1:{service.port}"
+        wait(service.stop())
+        wait(store.close())
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+async def test_the_document_is_served_and_is_valid(api: Api) -> None:
+    told = await api.get("/openapi.json")
+    assert told["openapi"] == "3.1.0"
+    assert told["components"]["schemas"].keys() >= RESOURCE_TYPES.keys()
+    for one in told["components"]["schemas"].values():
+        assert jsonschema_rs.meta.is_valid(one)
+    names = told["components"]["schemas"].keys()
+    text = (await api.ask("GET", "/openapi.json")).text
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= names
+    operations = re.findall(r'"operationId":"([^"]+)"', text)
+    assert len(operations) == len(set(operations))
+
+
+async def test_every_action_that_is_served_is_in_the_document(api: Api) -> None:
+    app = ApiApp(Engine(api.store), ApiSettings())
+    paths = (await api.get("/openapi.json"))["paths"]
+    for path, methods in app._actions.items():
+        assert {method.upper() for method in paths[path]} == set(methods), path
+    known = openapi_actions.paths()
+    assert known.keys() <= app._actions.keys()
+
+
+async def test_the_page_shows_types_fields_and_actions_without_loading_anything(api: Api) -> None:
+    answer = await api.ask("GET", "/documentation/openapi.html")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    for part in (
+        "/prop-collection-update",
+        'id="virtual-machine-interface"',
+        "network_ipam_refs",
+        'id="VnSubnetsType"',
+        schema.meaning(RESOURCE_TYPES["fabric"].cls),
+    ):
+        assert part in answer.text
+    assert not re.search(r"<script|src=|(href|url)\W{1,2}http", answer.text)
+    targets = set(re.findall(r'href="#([^"]+)"', answer.text))
+    assert targets <= set(re.findall(r'id="([^"]+)"', answer.text))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_requests_made_from_the_document_are_answered_as_it_says(
+    url: str, mode: GenerationMode
+) -> None:
+    """Each operation is asked, the actions most; types in an order that changes by the day."""
+    told = schemathesis.openapi.from_dict(openapi.document())
+    operations = [one.ok() for one in told.get_all_operations() if isinstance(one, Ok)]
+    actions = [one for one in operations if "actions" in (one.tags or ()) and one.path != STREAMS]
+    others = [one for one in operations if "actions" not in (one.tags or ())]
+    start = int(time.time() / 86400) * 101 % len(others)
+    end = time.monotonic() + BUDGET / 2
+    asked = 0
+    for at, operation in enumerate([*actions, *others[start:], *others[:start]]):
+        if time.monotonic() > end:
+            break
+
+        @settings(
+            max_examples=20 if at < len(actions) else 2,
+            phases=[Phase.generate],
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: Any) -> None:
+            case.call_and_validate(base_url=url, checks=CHECKED)
+
+        try:
+            ask()
+        except Unsatisfiable:  # what takes nothing cannot be asked wrongly
+            assert mode is GenerationMode.NEGATIVE
+        asked += 1
+    assert asked > len(actions)
