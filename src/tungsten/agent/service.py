@@ -26,6 +26,7 @@ from tungsten.agent.ports import PortStore
 from tungsten.agent.records import AgentRecords
 from tungsten.agent.services.pkt0 import Pkt0
 from tungsten.agent.settings import AgentSettings, Endpoint, SettingsError
+from tungsten.datapath.abi import ConfigFlag
 from tungsten.datapath.datapath import Datapath
 from tungsten.datapath.records import Config
 from tungsten.datapath.tap import Tap
@@ -163,12 +164,16 @@ class AgentService:
         return found
 
     def _configure_datapath(self, address: IPv4Address) -> None:
+        """Say who we are. The writer is there already, so inherited tunnels stay welcome."""
         config = self.datapath.config
+        flags = config.flags & ~ConfigFlag.CHECK_TUNNEL_SOURCE
+        if self.settings.check_tunnel_sources:
+            flags |= ConfigFlag.CHECK_TUNNEL_SOURCE
         wanted = Config(
             fabric_ip=address,
             fabric_vif=config.fabric_vif,
             pkt0_vif=config.pkt0_vif,
-            flags=config.flags,
+            flags=flags,
         )
         if wanted != config:
             self.datapath.config = wanted

@@ -73,6 +73,14 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "names none: MPLSoGRE, MPLSoUDP, VXLAN."
         ),
     ] = msgspec.field(default_factory=lambda: list(ENCAPSULATIONS))
+    check_tunnel_sources: Annotated[
+        bool,
+        Meta(
+            description="Accept tunnels only from hosts that a route names as next hop. False "
+            "lets any host of the fabric in that guesses a label: only for sites with gateways "
+            "that send and announce nothing."
+        ),
+    ] = True
     dhcp_lease_seconds: Annotated[
         int, Meta(ge=60, le=0xFFFFFFFF, description="DHCP lease; 4294967295 means for ever.")
     ] = 0xFFFFFFFF

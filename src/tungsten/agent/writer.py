@@ -10,6 +10,10 @@ after a restart it calls with ``complete=False``: then nothing inherited is remo
 routes, bridge entries and composites stay as they are, since a wanted table that is still
 growing is poorer than what runs.
 
+Beside the next hops goes the set of hosts that may send tunnels to this one: the ends of the
+tunnels that are held, no more and no less. Labels and VNIs can be guessed, and nothing in a
+tunnel says who built it, so a packet from a host that no route names is not let in.
+
 A write that fails is reported and tried again by the next call; it does not stop the others.
 """
 
@@ -18,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -45,6 +49,7 @@ class Target(Protocol):
     routes: Any
     bridge: Any
     sources: Any
+    tunnel_sources: Any
 
     def attach_vif(self, vif: Vif) -> None: ...
     def attach_fabric(self, vif: Vif) -> None: ...
@@ -73,6 +78,7 @@ class Writer:
     def __init__(self, datapath: Target) -> None:
         self._dp = datapath
         self.held = read_tables(datapath)
+        self._peers: set[IPv4Address] = set(datapath.tunnel_sources)
         self._linked = datapath.attached()
         self._inherited: dict[str, set[Any]] = {
             name: set(getattr(self.held, name)) for name in ("vifs", "nexthops", "sources", *TABLES)
@@ -81,6 +87,7 @@ class Writer:
         self._written = 0
         self._removed = 0
         self._failures: list[str] = []
+        self._admit_peers()
 
     @property
     def inherited(self) -> int:
@@ -97,10 +104,12 @@ class Writer:
                 keys.clear()
         self._write_ports(wanted.vifs)
         self._write_nexthops(wanted.nexthops)
+        self._admit_peers()
         for name in TABLES:
             self._put(name, getattr(self.held, name), getattr(wanted, name))
         self._add_sources(wanted.sources)
         self._remove(wanted)
+        self._dismiss_peers()
         return Result(self._written, self._removed, tuple(self._failures))
 
     @contextmanager
@@ -172,6 +181,26 @@ class Writer:
                 self._dp.sources.add(source)
                 self.held.sources.add(source)
                 self._written += 1
+
+    def _tunnel_ends(self) -> set[IPv4Address]:
+        nexthops = self.held.nexthops.values()
+        return {it.dip for it in nexthops if it.type is NhType.TUNNEL and it.dip is not None}
+
+    def _admit_peers(self) -> None:
+        """Let the ends of held tunnels send to us, before anything leads to them."""
+        for address in self._tunnel_ends() - self._peers:
+            with self._guard(f"tunnel source {address}"):
+                self._dp.tunnel_sources.add(address)
+                self._peers.add(address)
+                self._written += 1
+
+    def _dismiss_peers(self) -> None:
+        """Stop hosts to which no tunnel goes any more."""
+        for address in self._peers - self._tunnel_ends():
+            with self._guard(f"tunnel source {address}"):
+                self._dp.tunnel_sources.discard(address)
+                self._peers.discard(address)
+                self._removed += 1
 
     def _remove(self, wanted: Tables) -> None:
         held = self.held

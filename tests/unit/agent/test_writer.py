@@ -64,6 +64,20 @@ class WatchedSources:
         return iter(set(self.entries))
 
 
+class WatchedPeers:
+    def __init__(self) -> None:
+        self.entries: set[IPv4Address] = set()
+
+    def add(self, address: IPv4Address) -> None:
+        self.entries.add(address)
+
+    def discard(self, address: IPv4Address) -> None:
+        self.entries.remove(address)
+
+    def __iter__(self) -> Iterator[IPv4Address]:
+        return iter(set(self.entries))
+
+
 class WatchedDatapath:
     """No packet may meet a hole: whatever is named is there, at every step."""
 
@@ -75,6 +89,7 @@ class WatchedDatapath:
         self.routes = WatchedTable(self, "routes")
         self.bridge = WatchedTable(self, "bridge")
         self.sources = WatchedSources()
+        self.tunnel_sources = WatchedPeers()
         self.links: dict[int, int] = {}
         self.steps = 0
 
@@ -83,6 +98,12 @@ class WatchedDatapath:
         nexthops = self.nexthops.entries
         for table in (self.labels, self.vnis):
             assert set(table.entries.values()) <= set(nexthops), table.name
+        pointed = {*self.labels.entries.values(), *self.vnis.entries.values()}
+        for table in (self.routes, self.bridge):
+            pointed |= {entry.nh for entry in table.entries.values()}
+        for nh_id in pointed & set(nexthops):
+            if nexthops[nh_id].type is NhType.TUNNEL:
+                assert nexthops[nh_id].dip in self.tunnel_sources.entries, f"nexthop {number}"
         for table in (self.routes, self.bridge):
             assert {entry.nh for entry in table.entries.values()} <= set(nexthops), table.name
         for nh_id, nexthop in nexthops.items():
@@ -245,6 +266,36 @@ def test_new_workloads_work_while_not_everything_is_known(tmp_path: Path) -> Non
     assert set(more.labels.items()) <= set(held.labels.items())
     fresh = IPv4Network("10.0.1.5/32")
     assert [key for key in held.routes if key[1] == fresh]
+
+
+def peers_of(tables: Tables) -> set[IPv4Address | None]:
+    return {it.dip for it in tables.nexthops.values() if it.type is NhType.TUNNEL}
+
+
+def test_tunnels_are_taken_from_the_hosts_that_routes_name_and_no_other(tmp_path: Path) -> None:
+    datapath = WatchedDatapath()
+    scene = Scene(tmp_path)
+    writer = Writer(datapath)
+    writer.apply(scene.tables(*SOME), complete=True)
+    assert datapath.tunnel_sources.entries == {IPv4Address(f"172.30.2.{h}") for h in (1, 2, 3)}
+    fewer = scene.tables(SOME[0], frozenset({(2, 2)}))
+    writer.apply(fewer, complete=True)
+    assert datapath.tunnel_sources.entries == peers_of(fewer)
+
+
+def test_hosts_stay_welcome_over_a_restart_until_everything_is_known(tmp_path: Path) -> None:
+    datapath = WatchedDatapath()
+    scene = Scene(tmp_path)
+    before = scene.tables(*SOME)
+    Writer(datapath).apply(before, complete=True)
+    datapath.tunnel_sources.entries.clear()  # as before this set was kept
+    writer = Writer(datapath)
+    assert datapath.tunnel_sources.entries == peers_of(before)
+    fewer = scene.tables(SOME[0], frozenset({(2, 2)}))
+    writer.apply(fewer, complete=False)
+    assert datapath.tunnel_sources.entries == peers_of(before)
+    writer.apply(fewer, complete=True)
+    assert datapath.tunnel_sources.entries == peers_of(fewer)
 
 
 def test_a_refused_write_is_reported_and_tried_again(tmp_path: Path) -> None:
