@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from tungsten.api import bodies, errors, objects
+from tungsten.api import authority, bodies, errors, objects
 from tungsten.api.bodies import Json
 from tungsten.api.errors import BadRequest
 from tungsten.api.permissions import ALL
@@ -52,6 +52,7 @@ def _change(write: Write, uuid: str, apply: Callable[[PermType2], None]) -> Json
     record = write.tx.get(uuid)
     if record is None:
         raise errors.unknown_id(uuid)
+    authority.require_record(write.tx, write.caller, record, authority.READ | authority.WRITE)
 
     def run(resource: Resource) -> list[str]:
         perms2 = resource.perms2 or PermType2(owner_access=ALL, global_access=0, share=[])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tungsten.api import bodies, errors, objects, references
+from tungsten.api import bodies, errors, objects, references, relaxing
 from tungsten.api.bodies import Json
 from tungsten.api.errors import BadRequest, NotFound, echo, name_list
 from tungsten.api.transactions import Write
@@ -93,6 +93,8 @@ def ref_update(write: Write, body: Json) -> Json:
         return [reference.field]
 
     objects.change(write, declared, uuid, apply, "ref-update")
+    if adding and found is not None and bodies.flag(body, "relax_ref_for_delete"):
+        relaxing.note(write.tx, uuid, found.uuid)
     return {"uuid": uuid}
 
 

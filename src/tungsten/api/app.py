@@ -34,8 +34,16 @@ from tungsten.api import (
     watch,
 )
 from tungsten.api.bodies import Json
+from tungsten.api.callers import CALLER
 from tungsten.api.engine import Engine
 from tungsten.api.errors import ApiFault, BadRequest, NotFound
+from tungsten.api.operations import (
+    NETWORK_OPERATIONS,
+    OPERATIONS,
+    Asked,
+    NetworkOperation,
+    Operation,
+)
 from tungsten.api.settings import ApiSettings
 from tungsten.api.views import Hrefs
 from tungsten.model import RESOURCE_TYPES, Resource, ResourceType
@@ -121,6 +129,10 @@ class ApiApp:
             "/obj-perms": {"GET": self._permissions},
             "/aaa-mode": {"GET": self._aaa_mode},
             "/watch": {"GET": self._watch},
+            **{
+                path: {method: self._operation(one) for method, one in methods.items()}
+                for path, methods in OPERATIONS.items()
+            },
         }
 
     def stop(self) -> None:
@@ -197,6 +209,9 @@ class ApiApp:
                 "DELETE": lambda r: self._delete(r, declared, uuid),
             }
             return await _by_method(request, methods)(request)
+        if len(parts) == 3 and parts[0] == "virtual-network" and parts[2] in NETWORK_OPERATIONS:
+            operation = self._network_operation(parts[1], NETWORK_OPERATIONS[parts[2]])
+            return await _by_method(request, {"POST": operation})(request)
         if request.method == "DELETE" and len(parts) == 2 and parts[0][:-1] in RESOURCE_TYPES:
             # Some clients delete below the collection.
             return await self._delete(request, RESOURCE_TYPES[parts[0][:-1]], parts[1])
@@ -272,6 +287,30 @@ class ApiApp:
     async def _list(self, request: Request, declared: ResourceType) -> Response:
         query = queries.from_query(request.query_params, self.settings.page_size)
         return json_answer(await self.engine.list(declared, query, Hrefs(base_url(request))))
+
+    def _operation(self, operation: Operation) -> Handler:
+        """A handler for an operation of the table."""
+
+        async def handle(request: Request) -> Response:
+            body = await self._body(request)
+            asked = Asked(
+                bodies.parse_object(body) if body.strip() else {},
+                request.query_params,
+                base_url(request),
+            )
+            answer = await operation(self.engine, asked)
+            return empty_answer() if answer is None else json_answer(answer)
+
+        return handle
+
+    def _network_operation(self, uuid: str, operation: NetworkOperation) -> Handler:
+        """A handler for an operation on one network."""
+
+        async def handle(request: Request) -> Response:
+            answer = await operation(self.engine, uuid, await self._object(request))
+            return empty_answer() if answer is None else json_answer(answer)
+
+        return handle
 
     # -- actions ----------------------------------------------------------------------------
 
@@ -356,7 +395,7 @@ class ApiApp:
             for one in types
             if (value := request.query_params.get(f"{one.object_type}_fields"))
         }
-        last = request.headers.get("last-event-id")
+        last = request.headers.get("last-event-id") or request.query_params.get("since") or None
         if last is not None and not REVISION.fullmatch(last):
             raise BadRequest(f"Last-Event-ID must be a revision, not {errors.echo(last)}")
         stream = watch.Watch(
@@ -366,6 +405,7 @@ class ApiApp:
             Hrefs(base_url(request)),
             keepalive=self.settings.watch_keepalive,
             limit=self.settings.watch_queue,
+            caller=CALLER.get(),
         )
         self._watches.add(stream)
         return StreamingResponse(

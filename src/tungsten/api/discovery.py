@@ -22,6 +22,16 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("aaa-mode", "GET", "/aaa-mode"),
     ("watch", "GET", "/watch"),
     ("set-tag", "POST", "/set-tag"),
+    ("ref-relax-for-delete", "POST", "/ref-relax-for-delete"),
+    ("useragent-keyvalue", "POST", "/useragent-kv"),
+    ("start-profile", "POST", "/start-profile"),
+    ("stop-profile", "POST", "/stop-profile"),
+    ("int-pools", "POST", "/int-pools"),
+    ("int-pool", "POST", "/int-pool"),
+    ("transaction", "POST", "/transaction"),
+    ("virtual-network-ip-alloc", "POST", "/virtual-network/%s/ip-alloc"),
+    ("virtual-network-ip-free", "POST", "/virtual-network/%s/ip-free"),
+    ("virtual-network-subnet-ip-count", "POST", "/virtual-network/%s/subnet-ip-count"),
 )
 """Actions as (name of the link, method, path)."""
 

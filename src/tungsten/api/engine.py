@@ -8,6 +8,7 @@ from typing import TypeVar
 from tungsten.api import (
     access,
     actions,
+    authority,
     collections,
     defaults,
     errors,
@@ -17,6 +18,7 @@ from tungsten.api import (
     views,
 )
 from tungsten.api.bodies import Json
+from tungsten.api.callers import CALLER, Caller
 from tungsten.api.queries import ListQuery
 from tungsten.api.transactions import Write, timestamp
 from tungsten.api.views import Hrefs
@@ -36,8 +38,10 @@ class Engine:
     async def write(self, fn: Callable[[Write], T]) -> T:
         """Run ``fn`` as one transaction."""
 
+        caller = CALLER.get()
+
         def run(tx: Transaction) -> T:
-            return fn(Write(tx, timestamp()))
+            return fn(Write(tx, timestamp(), caller))
 
         try:
             return await self.store.transact(run)
@@ -71,6 +75,7 @@ class Engine:
         with_back_references: bool,
     ) -> Json:
         """An object as clients read it, with ``fields`` only or all."""
+        caller = CALLER.get()
 
         def run(snapshot: Snapshot) -> Json:
             record = snapshot.get(uuid)
@@ -78,16 +83,19 @@ class Engine:
                 raise errors.unknown_id(uuid)
             if record.type != declared.name:
                 raise errors.wrong_type(declared.name, uuid)
+            authority.require_record(snapshot, caller, record, authority.READ)
             if fields is not None:
                 mirror = references.Mirror(snapshot, declared)
-                return views.selected(snapshot, record, hrefs, fields, mirror)
-            return views.full(
-                snapshot,
-                record,
-                hrefs,
-                with_children=with_children,
-                with_back_references=with_back_references,
-            )
+                shown = views.selected(snapshot, record, hrefs, fields, mirror)
+            else:
+                shown = views.full(
+                    snapshot,
+                    record,
+                    hrefs,
+                    with_children=with_children,
+                    with_back_references=with_back_references,
+                )
+            return authority.without_unseen(snapshot, caller, shown)
 
         return await self.read(run)
 
@@ -104,15 +112,32 @@ class Engine:
 
     async def list(self, declared: ResourceType, query: ListQuery, hrefs: Hrefs) -> Json:
         """Objects of a type."""
-        return await self.read(lambda snapshot: listing.listed(snapshot, declared, query, hrefs))
+        caller = CALLER.get()
+        return await self.read(
+            lambda snapshot: listing.listed(snapshot, declared, query, hrefs, caller)
+        )
 
     async def name_to_id(self, body: Json) -> Json:
         """The uuid of a name."""
-        return await self.read(lambda snapshot: actions.name_to_id(snapshot, body))
+        caller = CALLER.get()
+
+        def run(snapshot: Snapshot) -> Json:
+            found = actions.name_to_id(snapshot, body)
+            _check_read(snapshot, caller, found["uuid"])
+            return found
+
+        return await self.read(run)
 
     async def id_to_name(self, body: Json) -> Json:
         """The name of a uuid."""
-        return await self.read(lambda snapshot: actions.id_to_name(snapshot, body))
+        caller = CALLER.get()
+
+        def run(snapshot: Snapshot) -> Json:
+            found = actions.id_to_name(snapshot, body)
+            _check_read(snapshot, caller, body["uuid"])
+            return found
+
+        return await self.read(run)
 
     async def ref_update(self, body: Json) -> Json:
         """Add or remove one reference."""
@@ -132,8 +157,21 @@ class Engine:
 
     async def collection_get(self, query: dict[str, str]) -> Json:
         """Elements of list and map properties."""
-        return await self.read(lambda snapshot: collections.get(snapshot, query))
+        caller = CALLER.get()
+
+        def run(snapshot: Snapshot) -> Json:
+            found = collections.get(snapshot, query)
+            _check_read(snapshot, caller, query["uuid"])
+            return found
+
+        return await self.read(run)
 
     async def collection_update(self, body: Json) -> None:
         """Change elements of list and map properties."""
         await self.write(lambda write: collections.update(write, body))
+
+
+def _check_read(snapshot: Snapshot, caller: Caller, uuid: str) -> None:
+    record = snapshot.get(uuid)
+    if record is not None:
+        authority.require_record(snapshot, caller, record, authority.READ)

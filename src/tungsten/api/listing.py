@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from tungsten.api import queries, views
+from tungsten.api import authority, queries, views
 from tungsten.api.bodies import Json
+from tungsten.api.callers import SYSTEM, Caller
 from tungsten.api.queries import ListQuery
 from tungsten.api.references import Mirror
 from tungsten.api.views import Hrefs
@@ -18,9 +20,19 @@ FEW = 16
 """Elements up to which each is looked up for what others keep of it."""
 
 
-def listed(snapshot: Snapshot, declared: ResourceType, query: ListQuery, hrefs: Hrefs) -> Json:
+def listed(
+    snapshot: Snapshot,
+    declared: ResourceType,
+    query: ListQuery,
+    hrefs: Hrefs,
+    caller: Caller = SYSTEM,
+) -> Json:
     """The answer to a list: ``{"<type>s": [...]}``, with a marker when it is paged."""
     records: Iterable[Record] = chosen(snapshot, declared, query)
+    if query.shared:
+        records = with_shared(snapshot, declared, query, caller, records)
+    if not caller.sees_all:
+        records = (one for one in records if authority.may_see(snapshot, caller, one))
     known = {key: values for key, values in query.filters.items() if key in declared.properties}
     if known:
         # An unknown name beside known ones is a property that no object has.
@@ -29,7 +41,9 @@ def listed(snapshot: Snapshot, declared: ResourceType, query: ListQuery, hrefs: 
     if query.count:
         return {declared.plural: {"count": sum(1 for _ in records)}}
     if query.page is None:
-        return {declared.plural: _elements(snapshot, declared, query, hrefs, records)}
+        return {
+            declared.plural: _elements(snapshot, declared, query, hrefs, records, caller=caller)
+        }
     after, limit = query.page.after, query.page.limit
     ordered = sorted(records, key=lambda one: one.fq_name)
     rest = [one for one in ordered if after is None or one.fq_name > after]
@@ -38,7 +52,7 @@ def listed(snapshot: Snapshot, declared: ResourceType, query: ListQuery, hrefs: 
     if len(rest) > limit:
         marker = queries.marker(page[-1].fq_name, page[-1].uuid)
     return {
-        declared.plural: _elements(snapshot, declared, query, hrefs, page),
+        declared.plural: _elements(snapshot, declared, query, hrefs, page, caller=caller),
         "marker": marker,
     }
 
@@ -49,10 +63,53 @@ def _elements(
     query: ListQuery,
     hrefs: Hrefs,
     records: Iterable[Record],
+    *,
+    caller: Caller,
 ) -> list[Json]:
     chosen_records = list(records)
     mirror = Mirror(snapshot, declared, whole=len(chosen_records) > FEW)
-    return [shown(snapshot, one, query, hrefs, mirror) for one in chosen_records]
+    elements = [shown(snapshot, one, query, hrefs, mirror) for one in chosen_records]
+    if caller.sees_all:
+        return elements
+    if query.detail:
+        return [
+            {declared.name: authority.without_unseen(snapshot, caller, one[declared.name])}
+            for one in elements
+        ]
+    return [authority.without_unseen(snapshot, caller, one) for one in elements]
+
+
+def with_shared(
+    snapshot: Snapshot,
+    declared: ResourceType,
+    query: ListQuery,
+    caller: Caller,
+    records: Iterable[Record],
+) -> Iterable[Record]:
+    """``records``, then what is shared with everybody, or with the caller's project or domain.
+
+    One who asks without a project of its own names it as the parent.
+    """
+    own = list(records)
+    yield from own
+    known = {one.uuid for one in own}
+    projects = [caller.project_id] if caller.project_id else [*(query.parent_ids or ())]
+    parent = snapshot.find("project", query.parent_fq_name) if query.parent_fq_name else None
+    if parent is not None and not caller.project_id:
+        projects.append(parent.uuid)
+    audience = Caller(domain_id=caller.domain_id)
+    for one in snapshot.records(declared.name):
+        if one.uuid in known:
+            continue
+        perms2 = from_record(one).perms2
+        if perms2 is None:
+            continue
+        perms2.owner = ""  # who owns an object is not whom it is shared with
+        if any(
+            authority.granted(replace(audience, project_id=project), perms2) & authority.READ
+            for project in projects or [""]
+        ):
+            yield one
 
 
 def properties(record: Record) -> Json:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from tungsten.api import bodies, errors, permissions, references
+from tungsten.api import authority, bodies, errors, permissions, references, relaxing
 from tungsten.api.bodies import Json
 from tungsten.api.errors import BadRequest, Conflict, echo
 from tungsten.api.resources.registry import hooks_of
@@ -161,12 +161,14 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     resource.parent_type = parent_type(declared, resource, bodies.text(fields, "parent_type"))
     resource.uuid = new_uuid(write, chosen)
     parent = parent_of(write, resource)
+    authority.require_parent(write.tx, write.caller, parent)
     resource.parent_uuid = parent.uuid if parent is not None else None
     permissions.fill_id_perms(resource, write.now)
     permissions.fill_perms2(resource, parent, own_uuid=bool(chosen))
     if resource.display_name is None:
         resource.display_name = resource.fq_name[-1]
     references.resolve(write, resource, declared.references, "create")
+    authority.require_links(write.tx, write.caller, resource)
     refuse_tag_twice(write, resource)
     for complete in hooks.create:
         complete(write, resource)
@@ -260,11 +262,13 @@ def change(
     record = stored(write, declared, uuid)
     mirror = references.Mirror(write.tx, declared)
     old, new = from_record(record), from_record(record)
+    authority.require(write.tx, write.caller, old, authority.WRITE)
     mirror.show(old)
     for field in mirror.fields:
         setattr(new, field, list(references.refs_of(old, field)))
     fields = apply(new)
     references.resolve(write, new, fields, action)
+    authority.require_links(write.tx, write.caller, new, old)
     if "tag_refs" in fields:
         refuse_tag_twice(write, new)
     for keep_rule in hooks_of(declared.name).update:
@@ -278,6 +282,7 @@ def change(
     if new != from_record(record):  # what is sent back unchanged is no change
         write.touch(new)
         write.save(new, record)
+        relaxing.forget_dropped(write.tx, record, new)
     return new
 
 
@@ -291,6 +296,7 @@ def delete(write: Write, declared: ResourceType, uuid: str, base: str) -> None:
         raise errors.NotFound(f"ID {echo(uuid)} does not exist")
     if record.type != declared.name:
         raise errors.wrong_type(declared.name, uuid)
+    authority.require_delete(write.tx, write.caller, record)
     refuse_derived(record)
     _remove(write, record, base)
 
@@ -308,7 +314,7 @@ def _remove(write: Write, record: Record, base: str) -> None:
         raise errors.children_present([href(base, child) for child in first])
     referrers = write.tx.referrers(record.uuid)
     if not record.provenance:
-        holders = [holder for holder in referrers if _keeps_target(holder, record.uuid)]
+        holders = [holder for holder in referrers if _keeps_target(write, holder, record.uuid)]
         if holders:
             first = [holder for holder in holders if holder.type == holders[0].type]
             raise errors.still_referred([href(base, holder) for holder in first])
@@ -316,6 +322,7 @@ def _remove(write: Write, record: Record, base: str) -> None:
         _remove(write, child, base)
     for holder in write.tx.referrers(record.uuid):
         references.drop(write, holder, record.uuid)
+        relaxing.forget(write.tx, holder.uuid, record.uuid)
     write.tx.delete(record.uuid)
 
 
@@ -326,7 +333,7 @@ def _keeps_parent(child: Record, parent: Record) -> bool:
     return not (child.provenance or link.derived or named)
 
 
-def _keeps_target(holder: Record, target: str) -> bool:
+def _keeps_target(write: Write, holder: Record, target: str) -> bool:
     """Whether a referrer keeps its target from being deleted."""
     if holder.provenance:
         return False
@@ -334,7 +341,7 @@ def _keeps_target(holder: Record, target: str) -> bool:
     return any(
         edge.target == target and not edge.weak and not declared[edge.field].system_only
         for edge in holder.edges
-    )
+    ) and not relaxing.is_relaxed(write.tx, holder.uuid, target)
 
 
 def href(base: str, record: Record) -> str:

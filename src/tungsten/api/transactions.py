@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from tungsten.api.callers import SYSTEM, Caller
 from tungsten.model import Resource, type_of
 from tungsten.store.base import Record, Snapshot, Transaction
 from tungsten.store.records import from_record, to_record
@@ -46,10 +47,11 @@ def find(snapshot: Snapshot, cls: type[R], type_: str, fq_name: Iterable[str]) -
 
 @dataclass(slots=True)
 class Write:
-    """One run of one transaction: the store's view, and the time that it happens at."""
+    """One run of one transaction: the store's view, the time that it happens at, who asks."""
 
     tx: Transaction
     now: str
+    caller: Caller = SYSTEM
 
     def load(self, cls: type[R], uuid: str) -> R | None:
         """The resource of a class with this uuid, own writes included."""

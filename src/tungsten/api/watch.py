@@ -6,6 +6,8 @@ commit, and the last ``init``, has the store's revision as its ``id``: a client 
 everything up to it, wherever its stream breaks. One that comes back with ``Last-Event-ID`` gets
 what it missed instead of ``init``, unless the store does not know that place (any more).
 
+A reader is sent what it may see; what it may not see any more is deleted to it.
+
 A reader that falls too far behind is sent ``stop`` and its stream ends; others never wait.
 """
 
@@ -18,8 +20,9 @@ from collections.abc import AsyncGenerator
 import msgspec
 import structlog
 
-from tungsten.api import errors, objects, views
+from tungsten.api import authority, errors, objects, views
 from tungsten.api.bodies import Json
+from tungsten.api.callers import SYSTEM, Caller
 from tungsten.api.errors import BadRequest, NotFound
 from tungsten.api.references import Mirror
 from tungsten.api.views import Hrefs
@@ -79,8 +82,11 @@ class Watch:
         *,
         keepalive: float,
         limit: int,
+        caller: Caller = SYSTEM,
     ) -> None:
         self._store = store
+        self._caller = caller
+        self._seen: set[str] = set()
         self._types = {one.name: one for one in types}
         self._fields = fields
         self._hrefs = hrefs
@@ -154,9 +160,22 @@ class Watch:
         if not changes:
             return []
         events = await self._store.read(
-            lambda snapshot: [self._event(snapshot, one) for one in changes]
+            lambda snapshot: [
+                shown for one in changes if (shown := self._event(snapshot, one)) is not None
+            ]
         )
         return numbered(events, commit.revision)
+
+    def _may_see(self, snapshot: Snapshot, record: Record) -> bool:
+        """Whether this reader may see an object; notes that it did."""
+        if self._caller.sees_all:
+            return True
+        seen = authority.may_see(snapshot, self._caller, record)
+        if seen:
+            self._seen.add(record.uuid)
+        else:
+            self._seen.discard(record.uuid)
+        return seen
 
     def _init(self, snapshot: Snapshot) -> tuple[int, list[bytes]]:
         events = []
@@ -165,12 +184,17 @@ class Watch:
             shown = [
                 {declared.name: self._show(snapshot, one, mirror)}
                 for one in snapshot.records(declared.name)
+                if self._may_see(snapshot, one)
             ]
             events.append(event("init", {declared.plural: shown}))
         return snapshot.revision, numbered(events, snapshot.revision)
 
-    def _event(self, snapshot: Snapshot, change: Change) -> bytes:
+    def _event(self, snapshot: Snapshot, change: Change) -> bytes | None:
         record = change.record
+        known = record.uuid in self._seen
+        if not self._may_see(snapshot, record):
+            gone = event(EVENTS[ChangeKind.DELETED], {record.type: {"uuid": record.uuid}})
+            return gone if known else None
         if change.kind is ChangeKind.DELETED:
             data: Json = {"uuid": record.uuid}
         else:
@@ -179,6 +203,10 @@ class Watch:
         return event(EVENTS[change.kind], {record.type: data})
 
     def _show(self, snapshot: Snapshot, record: Record, mirror: Mirror) -> Json:
+        shown = self._whole(snapshot, record, mirror)
+        return authority.without_unseen(snapshot, self._caller, shown)
+
+    def _whole(self, snapshot: Snapshot, record: Record, mirror: Mirror) -> Json:
         fields = self._fields.get(record.type)
         if fields is None:
             return views.body(record, self._hrefs, mirror)

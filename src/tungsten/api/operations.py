@@ -1,0 +1,126 @@
+"""Operations beside those on single objects, as a table from path and method to a function.
+
+Each takes what was asked (:class:`Asked`) and gives the JSON of the answer, or None for an
+answer without a body. Which paths there are, the discovery document says too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tungsten.api import authority, batch, declarative, int_pools, leases, relaxing, user_agent
+from tungsten.api.bodies import Json
+from tungsten.api.callers import CALLER
+from tungsten.api.engine import Engine
+from tungsten.api.transactions import Write
+from tungsten.store.base import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request says: its body, its query, and what hrefs of answers begin with."""
+
+    body: Json = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
+
+
+Operation = Callable[[Engine, Asked], Awaitable[Json | None]]
+NetworkOperation = Callable[[Engine, str, Json], Awaitable[Json | None]]
+
+
+def _writes(change: Callable[[Write, Json], Any]) -> Operation:
+    async def operation(engine: Engine, asked: Asked) -> Json | None:
+        result: Json | None = await engine.write(lambda write: change(write, asked.body))
+        return result
+
+    return operation
+
+
+async def _user_agent(engine: Engine, asked: Asked) -> Json | None:
+    if user_agent.operation(asked.body) == user_agent.RETRIEVE:
+        return await engine.read(lambda snapshot: user_agent.retrieve(snapshot, asked.body))
+    await engine.write(lambda write: user_agent.change(write, asked.body))
+    return None
+
+
+async def _int_owner(engine: Engine, asked: Asked) -> Json:
+    return await engine.read(lambda snapshot: int_pools.owner(snapshot, asked.query))
+
+
+async def _transaction(engine: Engine, asked: Asked) -> Json:
+    drop = engine.drop_unknown
+    return await engine.write(lambda write: batch.run(write, asked.body, asked.base, drop=drop))
+
+
+async def _apply(engine: Engine, asked: Asked) -> Json:
+    return await declarative.apply(engine, asked.body, asked.base)
+
+
+async def _plan(engine: Engine, asked: Asked) -> Json:
+    return await declarative.foretell(engine, asked.body, asked.base)
+
+
+async def _history(engine: Engine, asked: Asked) -> Json:
+    return await declarative.changes(engine, asked.query)
+
+
+async def _past(engine: Engine, asked: Asked) -> Json:
+    return await declarative.stood(engine, asked.query)
+
+
+async def _profile(engine: Engine, asked: Asked) -> None:
+    """Profiles of the process are taken from outside; clients that ask are told nothing."""
+
+
+OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
+    "/useragent-kv": {"POST": _user_agent},
+    "/ref-relax-for-delete": {"POST": _writes(relaxing.relax)},
+    "/int-pools": {
+        "POST": _writes(int_pools.create_pool),
+        "DELETE": _writes(int_pools.delete_pool),
+    },
+    "/int-pool": {
+        "GET": _int_owner,
+        "POST": _writes(int_pools.give),
+        "DELETE": _writes(int_pools.take_back),
+    },
+    "/transaction": {"POST": _transaction},
+    "/apply": {"POST": _apply},
+    "/plan": {"POST": _plan},
+    "/history": {"GET": _history},
+    "/past": {"GET": _past},
+    "/start-profile": {"POST": _profile},
+    "/stop-profile": {"POST": _profile},
+}
+"""Operations by path and method."""
+
+
+async def _allocate(engine: Engine, uuid: str, body: Json) -> Json | None:
+    return await engine.write(lambda write: leases.allocate(write, uuid, body))
+
+
+async def _free(engine: Engine, uuid: str, body: Json) -> Json | None:
+    await engine.write(lambda write: leases.free(write, uuid, body))
+    return None
+
+
+async def _count(engine: Engine, uuid: str, body: Json) -> Json | None:
+    caller = CALLER.get()
+
+    def run(snapshot: Snapshot) -> Json:
+        network = leases.network_of(snapshot, uuid)
+        authority.require(snapshot, caller, network, authority.READ)
+        return leases.count(snapshot, uuid, body)
+
+    return await engine.read(run)
+
+
+NETWORK_OPERATIONS: Mapping[str, NetworkOperation] = {
+    "ip-alloc": _allocate,
+    "ip-free": _free,
+    "subnet-ip-count": _count,
+}
+"""Operations on one network: ``POST /virtual-network/<uuid>/<name>``."""
