@@ -22,9 +22,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import socket
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -135,13 +137,16 @@ class Datapath:
         names = sorted(os.listdir(folder))
         maps = {name: Map(syscall.obj_get(folder / name, read_only=True), name) for name in names}
         self = cls(pin_dir, generation, maps, {})
-        for name, layout in (("vifs", "vif"), ("nexthops", "nexthop"), ("config", "config")):
-            if maps[name].info.value_size != STRUCTS[layout].size:
-                self.close()
-                raise DatapathError(
-                    f"{folder / name}: values of {maps[name].info.value_size} bytes,"
-                    f" this version reads {STRUCTS[layout].size}: use the tools of the agent"
-                )
+        version = struct.unpack_from("<I", maps["abi"].lookup(_ZERO) or bytes(4))[0]
+        shapes = (("vifs", "vif"), ("nexthops", "nexthop"), ("config", "config"))
+        if version != Limit.ABI_VERSION or any(
+            maps[name].info.value_size != STRUCTS[layout].size for name, layout in shapes
+        ):
+            self.close()
+            raise DatapathError(
+                f"{folder}: tables of another version ({version}; this one reads"
+                f" {Limit.ABI_VERSION}): use the tools that came with the agent"
+            )
         return self
 
     @staticmethod
@@ -358,6 +363,8 @@ class Datapath:
 
 
 def _check_place(pin_dir: Path, object_path: Path) -> None:
+    if sys.byteorder != "little":
+        raise DatapathError(f"{platform.machine()}: the datapath is built for little-endian only")
     if not object_path.exists():
         raise DatapathError(
             f"{object_path}: the compiled datapath is missing; build it with"

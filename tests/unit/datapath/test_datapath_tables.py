@@ -307,6 +307,16 @@ class TestRefusals:
         with pytest.raises(LoadError, match="size of map 'nosuch': no such map; known: abi"):
             Datapath.open(pins / "t", sizes={"nosuch": 1})
 
+    def test_tables_of_another_version_are_not_read(self, pins: Path) -> None:
+        Datapath.open(pins / "t", sizes=SIZES).close()
+        generation = os.readlink(pins / "t" / "current")
+        path = pins / "t" / generation / "maps" / "abi"
+        table = syscall.Map(syscall.obj_get(path), "abi")
+        table.update(bytes(4), struct.pack("<I", 99).ljust(table.info.value_size, b"\0"))
+        table.close()
+        with pytest.raises(DatapathError, match=r"tables of another version \(99; this one reads"):
+            Datapath.view(pins / "t")
+
     def test_nothing_to_view_says_so(self, pins: Path) -> None:
         with pytest.raises(DatapathError, match="no datapath is pinned here"):
             Datapath.view(pins / "t")
