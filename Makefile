@@ -14,7 +14,7 @@ BPF := src/tungsten/datapath/bpf
 # Debian packages by what needs them.
 DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool tcpdump udhcpc util-linux procps
 DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc python3-dev
-DEBIAN_TEST := frr gobgpd bpftool iperf3 curl
+DEBIAN_TEST := frr gobgpd bpftool iperf3 curl etcd-server
 
 .PHONY: help demo test check bench bpf install install-test clean
 

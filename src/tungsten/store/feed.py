@@ -11,6 +11,7 @@ Used by the writer's thread and by event loops, hence the lock.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,10 +35,14 @@ def _weight(commit: Commit) -> int:
 
 
 class Feed:
-    """The newest commits. ``last`` is the revision of the newest one."""
+    """The newest commits. ``last`` is the revision of the newest one.
+
+    Every commit after revision ``floor`` is in the window; revisions only grow.
+    """
 
     def __init__(self, last: int) -> None:
         self.last = last
+        self.floor = last
         self.closed = False
         self._window: deque[Commit] = deque()
         self._bytes = 0
@@ -45,31 +50,32 @@ class Feed:
         self._waiting: dict[asyncio.Event, Loop] = {}
 
     def append(self, commits: list[Commit]) -> None:
-        """Take the next commits, gap-free after ``last``."""
+        """Take the next commits after ``last``."""
         with self._lock:
             for commit in commits:
                 self._window.append(commit)
                 self._bytes += _weight(commit)
                 self.last = commit.revision
             while len(self._window) > WINDOW_COMMITS or self._bytes > WINDOW_BYTES:
-                self._bytes -= _weight(self._window.popleft())
+                gone = self._window.popleft()
+                self._bytes -= _weight(gone)
+                self.floor = gone.revision
 
     def restart(self, last: int) -> None:
         """The newest commit is ``last``; what it holds has to be read from the log."""
         with self._lock:
             self._window.clear()
             self._bytes = 0
-            self.last = last
+            self.last = self.floor = last
 
     def after(self, revision: int) -> list[Commit] | None:
         """Up to BATCH commits after a revision; None: the window does not reach back to it."""
         with self._lock:
             if revision >= self.last:
                 return []
-            first = self.last + 1 - len(self._window)
-            if revision + 1 < first:
+            if revision < self.floor:
                 return None
-            start = revision + 1 - first
+            start = bisect_right(self._window, revision, key=lambda commit: commit.revision)
             return list(islice(self._window, start, start + BATCH))
 
     @contextmanager

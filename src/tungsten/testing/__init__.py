@@ -7,6 +7,7 @@
 :mod:`~tungsten.testing.silence`          nothing changes while nothing is asked
 :mod:`~tungsten.testing.processes`        processes lived on, and their logs are clean
 :mod:`~tungsten.testing.settling`         wait until a follower of the store has caught up
+:mod:`~tungsten.testing.etcd`             an etcd, of one member or several, to be killed
 ========================================  =====================================================
 
 Only tests import it.

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from uuid import UUID
 
 from tungsten.store.base import Commit, Edge, Record, Store, Transaction
+from tungsten.store.etcd import EtcdStore
+from tungsten.store.etcd_client import EtcdOptions
 from tungsten.store.sqlite import SqliteStore
+from tungsten.testing.etcd import EtcdCluster
 
 
 def uuid_of(number: int) -> str:
@@ -48,10 +54,19 @@ class Engine:
 
     writer: Store
     reader: Store
+    #: whether revisions grow by one
+    gapless: bool = True
 
     async def create(self, *records: Record) -> None:
         """One transaction that creates records in this order."""
         await self.writer.transact(lambda tx: create_all(tx, records))
+
+    async def revisions(self) -> list[int]:
+        """The revisions of all commits so far."""
+        last = await self.reader.read(lambda snapshot: snapshot.revision)
+        return (
+            [commit.revision for commit in await take(self.reader.watch(0), last)] if last else []
+        )
 
     async def close(self) -> None:
         """Close both sides."""
@@ -77,9 +92,43 @@ def open_sqlite_reader(directory: Path) -> Engine:
     return Engine(SqliteStore.open(path), SqliteStore.open(path, readonly=True))
 
 
+@cache
+def etcd() -> EtcdCluster:
+    """One etcd for all tests of this process; it dies with it."""
+    directory = Path(mkdtemp(prefix="tungsten-test-etcd-"))
+    cluster = EtcdCluster(directory)
+    atexit.register(cluster.stop)
+    return cluster.start()
+
+
+#: Debian's etcd is older than what the store asks for.
+OLD_ETCD = EtcdOptions(allow_unpatched=True)
+
+
+def etcd_place(directory: Path) -> str:
+    """Where the store that belongs to a directory is in etcd."""
+    return f"{etcd().endpoints}/{directory}"
+
+
+def open_etcd(directory: Path) -> Engine:
+    """One process's cluster store."""
+    store = EtcdStore.open(etcd_place(directory), options=OLD_ETCD)
+    return Engine(store, store, gapless=False)
+
+
+def open_etcd_reader(directory: Path) -> Engine:
+    """A cluster store written by one and seen by another who only reads."""
+    place = etcd_place(directory)
+    writer = EtcdStore.open(place, options=OLD_ETCD)
+    reader = EtcdStore.open(place, readonly=True, options=OLD_ETCD)
+    return Engine(writer, reader, gapless=False)
+
+
 ENGINES: dict[str, Callable[[Path], Engine]] = {
     "sqlite": open_sqlite,
     "sqlite-reader": open_sqlite_reader,
+    "etcd": open_etcd,
+    "etcd-reader": open_etcd_reader,
 }
 
 

@@ -17,7 +17,14 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.unit.store.store_samples import Engine, open_sqlite, open_sqlite_reader, record, uuid_of
+from tests.unit.store.store_samples import (
+    Engine,
+    open_etcd,
+    open_sqlite,
+    open_sqlite_reader,
+    record,
+    uuid_of,
+)
 from tests.unit.store.watch_properties import WatchValidator
 
 from tungsten.store.base import Commit, Edge, Record, StoreError, Transaction
@@ -134,7 +141,6 @@ class StoreMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.directory = tempfile.TemporaryDirectory()
         self.oracle = Oracle()
-        self.validator = WatchValidator()
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(asyncio.wait_for(work, 20))
@@ -142,6 +148,7 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.engine: Engine = type(self).open(Path(self.directory.name))
+        self.validator = WatchValidator(gapless=self.engine.gapless)
         seeds = [("create", record(n, type_="seed", name=(str(n),))) for n in (1, 2)]
         self.transact(seeds)
 
@@ -197,6 +204,12 @@ class ReaderMachine(StoreMachine):
     open = staticmethod(open_sqlite_reader)
 
 
+class ClusterMachine(StoreMachine):
+    """The same on etcd."""
+
+    open = staticmethod(open_etcd)
+
+
 PROFILE = settings(
     max_examples=60,
     stateful_step_count=20,
@@ -207,3 +220,5 @@ TestStore = StoreMachine.TestCase
 TestStore.settings = PROFILE
 TestReader = ReaderMachine.TestCase
 TestReader.settings = settings(PROFILE, max_examples=10)
+TestCluster = ClusterMachine.TestCase
+TestCluster.settings = settings(PROFILE, max_examples=12)

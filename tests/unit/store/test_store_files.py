@@ -124,7 +124,7 @@ async def test_another_layout_is_refused(tmp_path: Path) -> None:
 
 def test_a_url_that_names_no_store_is_refused() -> None:
     for url in ("", "sqlite", "sqlite:", "/var/lib/x", "etcd:h:2379"):
-        with pytest.raises(StoreUnusable, match="sqlite:FILE expected"):
+        with pytest.raises(StoreUnusable, match="expected"):
             open_store(url)
 
 

@@ -1,0 +1,82 @@
+"""Reading etcd's own history of a store: commits as it still keeps them.
+
+etcd can be read forwards only, by a watch that begins in the past; with each key's event comes
+what was there before. It keeps everything after its compaction; deletions that are exactly as old
+as that it may have dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tungsten.store.base import Commit, Compacted, Record, StoreUnavailable
+from tungsten.store.etcd_client import Access, Connection, Stream, first_answer
+from tungsten.store.etcd_follower import batches, check_kept, refuse_cancelled, watch
+from tungsten.store.etcd_keys import Keys, decode_record
+from tungsten.store.etcd_replica import Broken, changes_of
+
+#: Commits that are read at a time.
+HISTORY = 1024
+
+#: Seconds that etcd has to send them.
+PATIENCE = 10.0
+
+
+def history(access: Access, keys: Keys, revision: int, upto: int) -> list[Commit]:
+    """Commits after ``revision``: the next ones, some at least.
+
+    ``upto`` is a commit that is known to be there. Raises Compacted, StoreUnavailable.
+    """
+
+    def read(connection: Connection) -> list[Commit]:
+        check_kept(connection, keys, revision)
+        stream = watch(connection, keys, revision, before=True)
+        try:
+            commits = _read(stream, keys, upto)
+        finally:
+            stream.cancel()
+        check_kept(connection, keys, revision)
+        return commits
+
+    try:
+        commits: list[Commit] = first_answer(access, read)
+    except Broken as error:
+        raise Compacted(f"the history after {revision} is not whole: {error}") from error
+    return commits
+
+
+@contextmanager
+def _in_time(stream: Stream) -> Iterator[None]:
+    """Cancel a stream that takes too long."""
+    timer = threading.Timer(PATIENCE, stream.cancel)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _read(stream: Stream, keys: Keys, upto: int) -> list[Commit]:
+    commits: list[Commit] = []
+    with _in_time(stream):
+        for response in stream:
+            refuse_cancelled(response)
+            for batch in batches(response):
+                old = {
+                    event.key: (event.before, event.before_revision)
+                    for event in batch.events
+                    if event.before is not None
+                }
+
+                def known(uuid: str, old: dict[bytes, tuple[bytes, int]] = old) -> Record | None:
+                    there = old.get(keys.record(uuid))
+                    return None if there is None else decode_record(uuid, *there)
+
+                commits.append(Commit(batch.revision, tuple(changes_of(batch, keys, known))))
+                if batch.revision >= upto:
+                    return commits
+            if len(commits) >= HISTORY:
+                return commits
+    raise StoreUnavailable("etcd did not send its history in time")
