@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from tungsten.lab import demo
 from tungsten.lab.lab import Lab
@@ -42,6 +44,41 @@ def test_the_gateway_answers_arp_with_the_vrrp_mac_and_ping(lab: Lab) -> None:
     assert "00:00:5e:00:01:00" in vm.ip("neigh", "show", gateway)
     done = vm.call("ping", "-c2", "-i0.2", "-W2", gateway)
     assert done.returncode == 0, done.stdout
+
+
+def test_an_overlay_of_the_workloads_own_carries_tcp(lab: Lab) -> None:
+    """VXLAN between workloads on two hosts: TCP's super-packets must survive both tunnels."""
+    ends = {name: lab.state.workloads[name].address for name in ("vm1", "vm3")}
+    near, far = (lab.namespace(name) for name in ends)
+    size = 4 << 20
+    try:
+        for name, inner, remote in (("vm1", "192.0.2.1", "vm3"), ("vm3", "192.0.2.2", "vm1")):
+            end = lab.namespace(name)
+            kind = ("type", "vxlan", "id", "77", "dstport", "4789", "dev", "eth0")
+            end.ip("link", "add", "own", *kind, "local", ends[name], "remote", ends[remote])
+            end.ip("addr", "add", f"{inner}/24", "dev", "own")
+            end.ip("link", "set", "own", "mtu", "1400", "up")
+        with far.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            listener.bind(("192.0.2.2", 0))
+            listener.listen()
+            port = listener.getsockname()[1]
+            sender = near.socket(socket.AF_INET, socket.SOCK_STREAM)
+            with sender, ThreadPoolExecutor(1) as pool:
+                for sock in (listener, sender):
+                    sock.settimeout(10)
+                sender.connect(("192.0.2.2", port))
+                receiver, _ = listener.accept()
+                with receiver:
+                    receiver.settimeout(10)
+                    sent = pool.submit(sender.sendall, bytes(size))
+                    got = 0
+                    while got < size and (chunk := receiver.recv(1 << 20)):
+                        got += len(chunk)
+                    sent.result(10)
+        assert got == size
+    finally:
+        for end in (near, far):
+            end.call("ip", "link", "del", "own")
 
 
 def test_a_workload_of_another_network_hears_nothing(lab: Lab) -> None:

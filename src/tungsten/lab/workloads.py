@@ -19,6 +19,8 @@ from tungsten.lab.spec import LabError
 PORT_API = 9091
 #: Most characters of an interface name (linux/if.h IFNAMSIZ less the final NUL).
 IFNAME = 15
+#: Kinds of tunnels whose super-packets leave a veth whole, as ethtool names them.
+OWN_TUNNELS = ("udp_tnl", "udp_tnl-csum", "gre", "gre-csum", "ipxip4")
 
 
 def tap_name(vmi: str) -> str:
@@ -27,8 +29,14 @@ def tap_name(vmi: str) -> str:
 
 
 def plug(compute: Namespace, workload: Namespace, tap: str, mac: str, mtu: int) -> None:
-    """Join a workload's eth0 to a compute host."""
+    """Join a workload's eth0 to a compute host.
+
+    What an overlay of the workload's own sends is cut to frames at its eth0. Once our tunnel is
+    around it, the kernel could cut only one of the two tunnels rightly.
+    """
     veth(compute, tap, workload, "eth0", mtu=mtu, right_mac=mac)
+    features = (f"tx-{kind}-segmentation" for kind in OWN_TUNNELS)
+    workload.run("ethtool", "-K", "eth0", *(word for name in features for word in (name, "off")))
 
 
 class _NamespaceConnection(http.client.HTTPConnection):
