@@ -31,6 +31,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
@@ -93,6 +94,8 @@ MANY, FEW = 8192, 128
 #: Failed attempts before a transaction waits a little between them, and the most seconds.
 EAGER, PAUSE_MOST = 3, 0.05
 
+_ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\],/\s]+):(?P<port>[0-9]{1,5})")
+
 log = structlog.get_logger("tungsten.store")
 
 Guard = tuple[bytes, int]
@@ -107,8 +110,8 @@ def parse(rest: str) -> tuple[tuple[str, ...], str]:
     hosts, slash, prefix = rest.partition("/")
     endpoints = tuple(hosts.split(","))
     for endpoint in endpoints:
-        host, colon, port = endpoint.rpartition(":")
-        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        match = _ENDPOINT.fullmatch(endpoint)
+        if match is None or not 0 < int(match["port"]) < 65536:
             raise StoreUnusable(f"{endpoint!r} is no endpoint of etcd: HOST:PORT expected")
     if not slash or not prefix.strip("/"):
         raise StoreUnusable(f"etcd:{rest} has no prefix: etcd:HOST:PORT/PREFIX expected")
@@ -304,6 +307,16 @@ class EtcdStore:
         last = await self.read(lambda snapshot: snapshot.revision)
         if revision > last:
             raise Compacted(f"{self._access} stands at {last}, {revision} is not its own")
+
+    async def ask(self, service: str, name: str, request: Any, seconds: float = DEADLINE) -> Any:
+        """A call to etcd itself that may be made twice, for what is built beside the store."""
+        return await self.in_io(
+            self._cluster.ask(service, name, request, time.monotonic() + seconds)
+        )
+
+    async def keep_alive(self, lease: int) -> int:
+        """Renew a lease; the seconds it lives from now on, 0 when it is gone."""
+        return await self.in_io(self._cluster.keep_alive(lease))
 
     # Between threads.
 

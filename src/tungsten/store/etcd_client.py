@@ -316,6 +316,21 @@ class Cluster:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 0.5)
 
+    async def keep_alive(self, lease: int) -> int:
+        """Renew a lease; the seconds it lives from now on, 0 when it is gone."""
+        endpoint, at = self.endpoint, self._at
+        metadata = await self._metadata(endpoint, renew=False)
+        method = self._method(endpoint, "Lease", "LeaseKeepAlive")
+        try:
+            request = pb.LeaseKeepAliveRequest(ID=lease)
+            async for answer in method(iter([request]), timeout=TRY, metadata=metadata):
+                return int(answer.TTL)
+        except grpc.RpcError as error:
+            if self._at == at:
+                self._at += 1
+            raise translated(error, endpoint) from error
+        raise Unanswered(f"etcd at {endpoint} did not say how long a lease lives")
+
     async def close(self) -> None:
         """Let go of all members."""
         for channel in self._channels.values():
