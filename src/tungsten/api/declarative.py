@@ -1,0 +1,57 @@
+"""The declarative operations on an engine: apply, plan, history, past.
+
+They stand beside :class:`~tungsten.api.engine.Engine` as functions of it: one transaction, or
+one read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tungsten.api import intent, past, plan
+from tungsten.api.bodies import Json
+from tungsten.api.callers import CALLER
+from tungsten.api.engine import Engine
+from tungsten.api.errors import Forbidden
+from tungsten.api.transactions import Write, timestamp
+from tungsten.store.overlay import Overlay
+
+
+async def apply(engine: Engine, body: Json, base: str) -> Json:
+    """``POST /apply``: make the configuration say what documents say."""
+    asked = intent.read(body)
+    drop = engine.drop_unknown
+    return {"objects": await engine.write(lambda w: intent.run(w, asked, base, drop=drop))}
+
+
+async def foretell(engine: Engine, body: Json, base: str) -> Json:
+    """``POST /plan``: what that would change, and what would be compiled from it."""
+    asked = intent.read(body)
+    drop, compiling, caller = engine.drop_unknown, plan.wants_compiling(body), CALLER.get()
+    return await engine.read(
+        lambda snapshot: plan.run(
+            Write(Overlay(snapshot), timestamp(), caller),
+            asked,
+            base,
+            drop=drop,
+            compiling=compiling,
+        )
+    )
+
+
+async def changes(engine: Engine, query: Mapping[str, str]) -> Json:
+    """``GET /history``: what changed when."""
+    _check_sees_all()
+    return await past.changes(engine.store, query)
+
+
+async def stood(engine: Engine, query: Mapping[str, str]) -> Json:
+    """``GET /past``: how objects stood at a revision."""
+    _check_sees_all()
+    return await past.stood(engine.store, query)
+
+
+def _check_sees_all() -> None:
+    """Who may see an object may have changed since, so the past is for those who see all."""
+    if not CALLER.get().sees_all:
+        raise Forbidden("The past is told to administrators and readers of everything only")

@@ -1,0 +1,181 @@
+"""``POST /apply``: what documents say is so, all or nothing, and nothing is written twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.api.api_server import IPAM, PROJECT, Answer, Api, network_body
+
+Json = dict[str, Any]
+
+
+async def apply(api: Api, *documents: Json, delete: tuple[Json, ...] = ()) -> Answer:
+    return await api.post("/apply", {"apply": [*documents], "delete": [*delete]})
+
+
+async def results(api: Api, *documents: Json, delete: tuple[Json, ...] = ()) -> list[str]:
+    answer = await apply(api, *documents, delete=delete)
+    assert answer.status == 200, answer.text
+    return [f"{one['fq_name'][-1]} {one['result']}" for one in answer.json["objects"]]
+
+
+async def revision(api: Api) -> int:
+    return int((await api.get("/healthz"))["revision"])
+
+
+PROJECT_P1 = {"project": {"fq_name": PROJECT, "parent_type": "domain"}}
+NETWORK = {"virtual-network": network_body("vn1", "10.0.1.0/24")}
+PORT = {
+    "virtual-machine-interface": {
+        "fq_name": [*PROJECT, "port1"],
+        "parent_type": "project",
+        "virtual_network_refs": [{"to": [*PROJECT, "vn1"]}],
+    }
+}
+ADDRESS = {
+    "instance-ip": {
+        "fq_name": ["address1"],
+        "virtual_network_refs": [{"to": [*PROJECT, "vn1"]}],
+        "virtual_machine_interface_refs": [{"to": [*PROJECT, "port1"]}],
+    }
+}
+ALL = (ADDRESS, PORT, NETWORK, PROJECT_P1)
+
+
+async def test_documents_in_any_order_are_created_in_order_of_need(api: Api) -> None:
+    assert await results(api, *ALL) == [
+        "p1 unchanged",
+        "vn1 created",
+        "port1 created",
+        "address1 created",
+    ]
+
+
+async def test_the_second_time_nothing_changes(api: Api) -> None:
+    await results(api, *ALL)
+    before = await revision(api)
+    assert {one.split()[1] for one in await results(api, *ALL)} == {"unchanged"}
+    assert await revision(api) == before
+
+
+async def test_what_was_read_can_be_applied(api: Api) -> None:
+    await results(api, *ALL)
+    types = [next(iter(each)) for each in ALL]
+    shown: list[Json] = []
+    for name in types:
+        listed = await api.get(f"/{name}s?detail=true")
+        shown += listed[f"{name}s"]
+    before = await revision(api)
+    outcome = await results(api, *shown)
+    assert len(outcome) == len(shown)
+    assert {one.split()[-1] for one in outcome} == {"unchanged"}
+    assert await revision(api) == before
+
+
+async def test_only_what_differs_is_changed_and_null_takes_away(api: Api) -> None:
+    await results(api, PROJECT_P1, NETWORK)
+    name = {"fq_name": [*PROJECT, "vn1"]}
+    change = {"virtual-network": {**name, "display_name": "Blue", "external_ipam": True}}
+    assert await results(api, PROJECT_P1, change) == ["p1 unchanged", "vn1 updated"]
+    (uuid,) = [
+        one["uuid"]
+        for one in (await api.get("/virtual-networks"))["virtual-networks"]
+        if one["fq_name"] == name["fq_name"]
+    ]
+    shown = await api.show("virtual-network", uuid)
+    assert (shown["display_name"], shown["external_ipam"]) == ("Blue", True)
+    assert shown["network_ipam_refs"]
+    assert await results(api, {"virtual-network": {**name, "external_ipam": None}}) == [
+        "vn1 updated"
+    ]
+    assert "external_ipam" not in await api.show("virtual-network", uuid)
+
+
+async def test_all_or_nothing(api: Api) -> None:
+    before = await revision(api)
+    wrong = {"virtual-network": {"fq_name": [*PROJECT, "vn2"], "no_such": 1}}
+    answer = await apply(api, PROJECT_P1, NETWORK, wrong)
+    assert answer.status == 400
+    assert answer.text.startswith("virtual-network default-domain:p1:vn2: ")
+    assert "no_such" in answer.text
+    assert await revision(api) == before
+
+
+async def test_references_in_a_circle_are_all_there_in_the_end(api: Api) -> None:
+    def port(name: str, *others: str) -> Json:
+        refs = [{"to": [*PROJECT, other]} for other in others]
+        fields = PORT["virtual-machine-interface"]
+        return {
+            "virtual-machine-interface": {
+                **fields,
+                "fq_name": [*PROJECT, name],
+                "virtual_machine_interface_refs": refs,
+            }
+        }
+
+    circle = [port("a", "b", "c"), port("b", "a", "c"), port("c", "a", "b")]
+    outcome = await results(api, *circle, NETWORK)
+    assert sorted(outcome) == ["a created", "b created", "c created", "vn1 created"]
+    listed = await api.get("/virtual-machine-interfaces?detail=true")
+    kind, field = "virtual-machine-interface", "virtual_machine_interface_refs"
+    shown = {
+        one[kind]["fq_name"][-1]: sorted(ref["to"][-1] for ref in one[kind][field])
+        for one in listed[f"{kind}s"]
+    }
+    assert shown == {"a": ["b", "c"], "b": ["a", "c"], "c": ["a", "b"]}
+    assert {one.split()[1] for one in await results(api, *circle)} == {"unchanged"}
+
+
+async def test_documents_are_taken_to_another_installation_by_name(api: Api) -> None:
+    elsewhere = network_body("vn1", "10.0.1.0/24")
+    elsewhere["network_ipam_refs"][0]["uuid"] = "00000000-0000-4000-8000-000000000001"
+    elsewhere["uuid"] = "00000000-0000-4000-8000-000000000002"
+    elsewhere["parent_uuid"] = "00000000-0000-4000-8000-000000000003"
+    assert await results(api, PROJECT_P1, {"virtual-network": elsewhere}) == [
+        "p1 unchanged",
+        "vn1 created",
+    ]
+    shown = await api.show("virtual-network", elsewhere["uuid"])
+    assert shown["network_ipam_refs"][0]["to"] == IPAM
+    elsewhere["uuid"] = "00000000-0000-4000-8000-000000000009"
+    answer = await apply(api, {"virtual-network": elsewhere})
+    assert answer.status == 409
+    assert "its uuid here is 00000000-0000-4000-8000-000000000002" in answer.text
+
+
+async def test_deletions_go_from_users_to_what_they_use(api: Api) -> None:
+    await results(api, *ALL)
+    assert await results(api, delete=ALL[::-1]) == [
+        "address1 deleted",
+        "port1 deleted",
+        "vn1 deleted",
+        "p1 deleted",
+    ]
+    assert {one.split()[1] for one in await results(api, delete=ALL)} == {"absent"}
+
+
+async def test_what_others_use_is_not_deleted(api: Api) -> None:
+    await results(api, *ALL)
+    before = await revision(api)
+    answer = await apply(api, delete=(NETWORK, ADDRESS))
+    assert answer.status == 409
+    assert answer.text.startswith("virtual-network default-domain:p1:vn1: ")
+    assert await revision(api) == before
+
+
+async def test_malformed_requests_are_refused(api: Api) -> None:
+    for body, word in (
+        ({"appply": []}, "appply"),
+        ({"apply": {}}, "list"),
+        ({"apply": [5]}, "apply[0]"),
+        ({"apply": [{"virtual-network": []}]}, "apply[0]"),
+        ({"apply": [{"virtual-network": {}}]}, "fq_name"),
+        ({"apply": [{"no-such-type": {}}]}, "no-such-type"),
+        ({"apply": [PROJECT_P1, PROJECT_P1]}, "twice"),
+        ({"apply": [PROJECT_P1], "delete": [PROJECT_P1]}, "twice"),
+        ({"apply": [{"project": {"fq_name": PROJECT, "tag_refs": [7]}}]}, "tag_refs"),
+        ({"apply": [{"project": {"fq_name": PROJECT, "tag_refs": [{"to": 7}]}}]}, "tag_refs"),
+    ):
+        answer = await api.post("/apply", body)
+        assert 400 <= answer.status < 500, answer.text
+        assert word in answer.text
