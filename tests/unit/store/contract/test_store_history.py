@@ -129,6 +129,8 @@ async def test_a_short_log_tells_the_truth_or_nothing(
         await write(engine, (what, number, body))
         revision, records = await store.load()
         states[revision] = plain(records)
+    await store.close()  # which still knows the newest commits
+    store = SqliteStore.open(path, limits=Limits(commits=kept))
     told = 0
     for revision, state in states.items():
         try:
