@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from tungsten.api import (
@@ -14,6 +15,7 @@ from tungsten.api import (
     errors,
     listing,
     objects,
+    quotas,
     references,
     views,
 )
@@ -31,8 +33,15 @@ T = TypeVar("T")
 class Engine:
     """What the API does, without HTTP; it refuses by raising ApiFault."""
 
-    def __init__(self, store: Store, *, drop_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        drop_unknown: bool = False,
+        quota: Mapping[str, int] | None = None,
+    ) -> None:
         self.store = store
+        self.quota = quota or {}
         self.drop_unknown = drop_unknown
 
     async def write(self, fn: Callable[[Write], T]) -> T:
@@ -41,7 +50,7 @@ class Engine:
         caller = CALLER.get()
 
         def run(tx: Transaction) -> T:
-            return fn(Write(tx, timestamp(), caller))
+            return fn(Write(tx, timestamp(), caller, self.quota))
 
         try:
             return await self.store.transact(run)
@@ -57,7 +66,13 @@ class Engine:
 
     async def ensure_defaults(self) -> list[str]:
         """Make the default objects that are missing."""
-        return await self.write(defaults.ensure)
+
+        def run(write: Write) -> list[str]:
+            made = defaults.ensure(replace(write, quota={}))
+            quotas.settle_default_project(write, defaults.PROJECT)
+            return made
+
+        return await self.write(run)
 
     async def create(self, declared: ResourceType, fields: Json) -> Resource:
         """Create an object."""

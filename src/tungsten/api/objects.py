@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from tungsten.api import authority, bodies, errors, permissions, references, relaxing
+from tungsten.api import authority, bodies, errors, permissions, quotas, references, relaxing
 from tungsten.api.bodies import Json
 from tungsten.api.errors import BadRequest, Conflict, echo
 from tungsten.api.resources.registry import hooks_of
@@ -172,6 +172,7 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     refuse_tag_twice(write, resource)
     for complete in hooks.create:
         complete(write, resource)
+    quotas.check_new(write, resource)
     write.tx.create(to_record(resource))
     return resource
 
@@ -279,6 +280,7 @@ def change(
         else:
             references.settle_symmetric(write, new, field)
     refuse_derived(record, new)
+    quotas.check_changed(write, old, new)
     if new != from_record(record):  # what is sent back unchanged is no change
         write.touch(new)
         write.save(new, record)

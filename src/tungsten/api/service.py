@@ -22,7 +22,9 @@ class ApiService:
 
     def __init__(self, settings: ApiSettings, store: Store) -> None:
         self._settings = settings
-        self._engine = Engine(store, drop_unknown=settings.unknown_fields == "drop")
+        self._engine = Engine(
+            store, drop_unknown=settings.unknown_fields == "drop", quota=settings.quota
+        )
         self._app = ApiApp(self._engine, settings)
         self._server = HttpServer(
             self._app,

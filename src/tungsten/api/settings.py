@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 
@@ -41,6 +42,14 @@ class ApiSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     page_size: Annotated[
         int, Meta(ge=1, description="Elements of a page when a paged list names no page_limit.")
     ] = 256
+    quota: Annotated[
+        dict[str, int],
+        Meta(
+            description="How many objects of a type a project may have that does not say itself: "
+            '{ virtual_network = 10, defaults = -1 }; "defaults" is for the types not named, -1 '
+            "for any number."
+        ),
+    ] = msgspec.field(default_factory=dict)
     unknown_fields: Annotated[
         Literal["refuse", "drop"],
         Meta(

@@ -7,8 +7,8 @@ function again, so a Write belongs to one run and nothing outside it changes bef
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -47,11 +47,15 @@ def find(snapshot: Snapshot, cls: type[R], type_: str, fq_name: Iterable[str]) -
 
 @dataclass(slots=True)
 class Write:
-    """One run of one transaction: the store's view, the time that it happens at, who asks."""
+    """One run of one transaction: the store's view, the time that it happens at, who asks.
+
+    ``quota`` is how many objects projects may have that do not say themselves.
+    """
 
     tx: Transaction
     now: str
     caller: Caller = SYSTEM
+    quota: Mapping[str, int] = field(default_factory=dict)
 
     def load(self, cls: type[R], uuid: str) -> R | None:
         """The resource of a class with this uuid, own writes included."""

@@ -16,6 +16,7 @@ from tungsten.api.resources.subnet_sources import (
     sources,
     with_uuid,
 )
+from tungsten.api.resources.virtual_routers import give_from_router
 from tungsten.api.subnets import Address
 from tungsten.api.transactions import Write, find
 from tungsten.model import (
@@ -62,7 +63,7 @@ def give_instance_address(write: Write, ip: InstanceIp) -> None:
     elif ip.network_ipam_refs:
         given = _from_ipam(write, ip)
     else:
-        given = _from_router(ip)
+        given = give_from_router(write, ip)
     ip.instance_ip_address = str(given.address)
     ip.subnet_uuid = given.held.subnet.uuid
 
@@ -85,13 +86,6 @@ def _from_ipam(write: Write, ip: InstanceIp) -> Given:
     assert ipam is not None
     held = of_family(ipam_subnets(ipam), ip.instance_ip_family)
     return addresses.give_any(write.tx, held, ip.uuid, ipam.fq_name)
-
-
-def _from_router(ip: InstanceIp) -> Given:
-    raise BadRequest(
-        f"Instance IP {name_list(ip.fq_name)}: virtual_router "
-        f"{name_list(ip.virtual_router_refs[0].to)} has no allocation-pools"
-    )
 
 
 def refuse_gateway_for_workload(

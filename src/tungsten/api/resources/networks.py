@@ -20,6 +20,7 @@ from tungsten.api.resources.subnet_sources import (
     own_subnets,
     resolved,
 )
+from tungsten.api.resources.virtual_routers import refuse_used_pools
 from tungsten.api.subnets import SubnetError, refuse_change, refuse_overlap
 from tungsten.api.transactions import Write
 from tungsten.model import NetworkIpam, Ref, VirtualNetwork
@@ -291,6 +292,17 @@ def settle_changed_ipam(write: Write, old: NetworkIpam, new: NetworkIpam) -> Non
             _keep_subnet(write, held, after[cidr], f"Network-Ipam({':'.join(new.fq_name)})")
         else:
             addresses.refuse_if_used(write.tx, held)
+    refuse_used_pools(write, old, new)
+    _refuse_overlap_in_networks(write, new)
+
+
+def _refuse_overlap_in_networks(write: Write, ipam: NetworkIpam) -> None:
+    """Subnets of an IPAM share no address with what the networks that use it have besides."""
+    for network in write.referrers(VirtualNetwork, ipam.uuid, "virtual-network"):
+        held = own_subnets(network)
+        for ref in network.network_ipam_refs:
+            held += ipam_subnets(ipam) if ref.uuid == ipam.uuid else _flat(write, ref)
+        _overlap(held)
 
 
 def dns_method(ipam: NetworkIpam) -> str:

@@ -12,6 +12,7 @@ from tungsten.api.resources import (
     security,
     system,
     tags,
+    virtual_routers,
 )
 from tungsten.api.resources.hooks import Hooks
 
@@ -24,6 +25,7 @@ _ALL: dict[str, Hooks[Any]] = {
     **security.HOOKS,
     **system.HOOKS,
     **tags.HOOKS,
+    **virtual_routers.HOOKS,
 }
 
 
