@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -130,7 +130,7 @@ def parse_port(record: Mapping[str, Any]) -> Port:
     """The port form. Raises :class:`PortError` with upstream's messages."""
     kind = PortType(_number(record, "type", 0, 2, None))
     mac = _text(record, "mac-address")
-    if not _MAC.fullmatch(mac):
+    if not _MAC.fullmatch(mac) or int(mac[:2], 16) & 1:
         raise PortError("Invalid MAC, Use xx:xx:xx:xx:xx:xx format")
     vn = _text(record, "vn-id")
     if vn and not _UUID.fullmatch(vn):
@@ -188,11 +188,21 @@ def _origin(stamp: str) -> dict[str, str]:
 
 
 class PortStore:
-    """The ports of this host, in memory and in files. ``changed`` is called after a change."""
+    """The ports of this host, in memory and in files. ``changed`` is called after a change.
 
-    def __init__(self, directory: Path, changed: Callable[[], None] = lambda: None) -> None:
+    A device belongs to one port, and the host's ``own`` devices to none: a slip in a name must
+    not take another workload, or the whole host, off its network.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        changed: Callable[[], None] = lambda: None,
+        own: Collection[str] = (),
+    ) -> None:
         self._directory = directory
         self._changed = changed
+        self._own = frozenset(own)
         self._ports: dict[str, Port] = {}
         self._unconfirmed: dict[str, float] = {}
         self.version = 0
@@ -219,12 +229,34 @@ class PortStore:
         if self._path(port) != path:
             self.problems.append(f"{path}: holds port {port.vmi}")
             return
+        try:
+            self._check_devices((port,))
+        except PortError as error:
+            self.problems.append(f"{path}: {error}")
+            return
         self._ports[port.vmi] = port
         self._unconfirmed[port.vmi] = now
 
+    def _check_devices(self, ports: Iterable[Port]) -> None:
+        """Raise :class:`PortError` when a port names a device it cannot have."""
+        owners = {port.device: port.vmi for port in self._ports.values()}
+        for port in ports:
+            key = "host-ifname" if port.from_vm else "system-name"
+            if port.device in self._own:
+                raise PortError(
+                    f"Invalid or missing data for <{key}>: {port.device} is the host's own"
+                )
+            owner = owners.setdefault(port.device, port.vmi)
+            if owner != port.vmi:
+                raise PortError(
+                    f"Invalid or missing data for <{key}>: {port.device} is of port {owner}"
+                )
+
     def add(self, ports: Iterable[Port]) -> None:
         """Keep ``ports``, each replacing an earlier one of its uuid: all of them, or, when a
-        file cannot be written (``OSError``), none."""
+        device cannot be had (:class:`PortError`) or a file not be written (``OSError``), none."""
+        ports = tuple(ports)
+        self._check_devices(ports)
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         before: dict[str, Port | None] = {}
         try:

@@ -98,7 +98,8 @@ class AgentService:
         core.state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
         self._datapath = Datapath.open(Path(self.settings.bpf_dir))
         self._stack.callback(self._datapath.close)
-        ports = PortStore(core.state_dir / "ports", self._mark)
+        own = ("lo", core.fabric, PKT0)
+        ports = PortStore(core.state_dir / "ports", self._mark, own)
         ports.load(time.monotonic())
         for problem in ports.problems:
             log.error("port_file_unreadable", reason=problem)

@@ -58,7 +58,8 @@ async def test_an_array_is_added_whole_or_not_at_all(call: Client) -> None:
     status, body = await call("POST", "/port", json=[port(), port(id="x")])
     assert (status, body) == (500, {"error": "{ Invalid or missing data for <id> }"})
     assert call.store.ports() == ()
-    assert await call("POST", "/port", json=[port(), port(id=VMI.replace("1", "2"))]) == (200, {})
+    other = port(id=VMI.replace("1", "2"), system_name="tap2")
+    assert await call("POST", "/port", json=[port(), other]) == (200, {})
     assert len(call.store.ports()) == 2
 
 

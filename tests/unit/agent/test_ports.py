@@ -18,6 +18,7 @@ from tungsten.agent.ports import PortError, PortStore, parse_port, parse_vm_port
         ({"system-name": "../../etc/x"}, "Invalid or missing data for <system-name>"),
         ({"system-name": ".."}, "Invalid or missing data for <system-name>"),
         ({"mac-address": "02-a0"}, "Invalid MAC, Use xx:xx:xx:xx:xx:xx format"),
+        ({"mac-address": "01:00:5e:00:00:01"}, "Invalid MAC, Use xx:xx:xx:xx:xx:xx format"),
         ({"vn-id": "00000000-0000-0000-0000-000000000000"}, "Invalid VN uuid"),
         ({"ip-address": "10.1"}, "Invalid or missing data for <ip-address>"),
         ({"type": True}, "Invalid or missing field for <type>"),
@@ -71,11 +72,53 @@ def test_a_resync_removes_what_is_not_sent_again(tmp_path: Path) -> None:
     other = VMI.replace("1", "2")
     store = PortStore(tmp_path)
     store.load(0.0)
-    store.add([parse_port(port()), parse_port(port(id=other))])
+    store.add([parse_port(port()), parse_port(port(id=other, system_name="tap2"))])
     store.begin_sync(5.0)
     store.add([parse_port(port())])
     assert store.expire(70.0, 60.0, lambda _: True) == (other,)
     assert [p.vmi for p in store.ports()] == [VMI]
+
+
+OTHER = "11111111-2222-4333-8444-555555555555"
+
+
+@pytest.mark.parametrize("device", ["lo", "eth0", "pkt0"])
+def test_a_device_of_the_host_is_no_port(tmp_path: Path, device: str) -> None:
+    store = PortStore(tmp_path, own=("lo", "eth0", "pkt0"))
+    store.load(0.0)
+    with pytest.raises(PortError, match=rf"<system-name>: {device} is the host's own"):
+        store.add([parse_port(port(**{"system-name": device}))])
+    with pytest.raises(PortError, match=rf"<host-ifname>: {device} is the host's own"):
+        store.add([parse_vm_port({**vm_port(), "host-ifname": device})])
+    assert store.ports() == ()
+
+
+def test_a_device_belongs_to_one_port(tmp_path: Path) -> None:
+    store = PortStore(tmp_path)
+    store.load(0.0)
+    first, second = parse_port(port()), parse_port(port(id=OTHER))
+    with pytest.raises(PortError, match=f"<system-name>: {first.device} is of port {VMI}"):
+        store.add([first, second])
+    assert store.ports() == ()
+    store.add([first])
+    with pytest.raises(PortError, match=f"is of port {VMI}"):
+        store.add([second])
+    store.add([first])
+    store.remove(VMI)
+    store.add([second])
+    assert [it.vmi for it in store.ports()] == [OTHER]
+
+
+def test_files_that_name_one_device_give_one_port(tmp_path: Path) -> None:
+    store = PortStore(tmp_path)
+    store.load(0.0)
+    store.add([parse_port(port())])
+    (tmp_path / OTHER).write_bytes(msgspec.json.encode(port(id=OTHER)))
+    again = PortStore(tmp_path)
+    again.load(0.0)
+    assert len(again.ports()) == 1
+    assert len(again.problems) == 1
+    assert "is of port" in again.problems[0]
 
 
 def test_an_unreadable_file_is_reported_and_kept(tmp_path: Path) -> None:
@@ -96,7 +139,13 @@ def test_ports_that_cannot_all_be_kept_are_none(tmp_path: Path) -> None:
     (tmp_path / blocked).mkdir()
     changed = port(**{"display-name": "other"})
     with pytest.raises(OSError, match=blocked):
-        store.add([parse_port(changed), parse_port(port(id=other)), parse_port(port(id=blocked))])
+        store.add(
+            [
+                parse_port(changed),
+                parse_port(port(id=other, system_name="tap2")),
+                parse_port(port(id=blocked, system_name="tap3")),
+            ]
+        )
     assert [(p.vmi, p.name) for p in store.ports()] == [(VMI, "vm1")]
     again = PortStore(tmp_path)
     again.load(0.0)
