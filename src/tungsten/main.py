@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-PROCESSES = {"api", "controller", "control", "agent", "config"}
+PROCESSES = {"api", "compiler", "controller", "control", "agent", "config"}
 
 
 def application(word: str | None) -> typer.Typer:

@@ -22,17 +22,21 @@ from tungsten.lab import lab as labs
 from tungsten.lab import spec as specs
 from tungsten.lab import state
 from tungsten.lab.netns import NamespaceError
-from tungsten.lab.spec import LabError, LabSpec
+from tungsten.lab.spec import LabError, LabSpec, StoreKind
 
 app = typer.Typer(no_args_is_help=True, help="Networks of namespaces on this machine.")
 
 T = TypeVar("T")
 Name = Annotated[str, typer.Option("--name", help="Name of the lab.")]
 File = Annotated[Path | None, typer.Argument(help="Lab file (YAML); the demo's if none is given.")]
+StoreOption = Annotated[
+    StoreKind | None, typer.Option("--store", help="Where the configuration is kept.")
+]
 
 
-def _spec(file: Path | None) -> LabSpec:
-    return specs.load(file or Path(__file__).with_name("demo.yaml"))
+def _spec(file: Path | None, store: StoreKind | None = None) -> LabSpec:
+    spec = specs.load(file or Path(__file__).with_name("demo.yaml"))
+    return spec if store is None else msgspec.structs.replace(spec, store=store)
 
 
 def _do(work: Callable[[], T]) -> T:
@@ -68,12 +72,12 @@ def _remains(name: str) -> str:
 
 
 @app.command()
-def up(file: File = None, name: Name = "demo") -> None:
+def up(file: File = None, name: Name = "demo", store: StoreOption = None) -> None:
     """Make a lab and leave it running."""
 
     def work() -> None:
         _as_root()
-        spec = _spec(file)
+        spec = _spec(file, store)
         with labs.locked(name), _making(name):
             lab = labs.create(name, spec)
             asyncio.run(labs.up(lab, typer.echo))
@@ -83,13 +87,13 @@ def up(file: File = None, name: Name = "demo") -> None:
 
 
 @app.command()
-def demo(file: File = None, name: Name = "demo") -> None:
+def demo(file: File = None, name: Name = "demo", store: StoreOption = None) -> None:
     """Make a lab step by step, show its routes, pings and a packet on the fabric."""
     console = Console(no_color="NO_COLOR" in os.environ or None)
 
     def work() -> bool:
         _as_root()
-        spec = _spec(file)
+        spec = _spec(file, store)
         with labs.locked(name), _making(name):
             right = asyncio.run(demos.run(name, spec, console))
             console.print("\n[bold]What to try next[/bold]")

@@ -26,13 +26,21 @@ from tungsten.client import Client
 from tungsten.lab import processes, state, workloads
 from tungsten.lab.intent import Intent
 from tungsten.lab.netns import Namespace, veth
-from tungsten.lab.spec import Host, LabError, LabSpec, Role
+from tungsten.lab.spec import Host, LabError, LabSpec, Role, StoreKind
 from tungsten.lab.state import LabState, ProcessState, WorkloadState
 
 #: Called with one line a step.
 Progress = Callable[[str], None]
 #: REST port of the lab called ``demo`` on 127.0.0.1; other labs take a free one.
 DEMO_PORT = 8082
+#: Where a lab's etcd listens, and how it is set up: room for large transactions, history for an
+#: hour.
+ETCD_PORT, ETCD_PEER_PORT = 2379, 2380
+ETCD_OPTIONS = (
+    *("--max-txn-ops", "10000", "--max-request-bytes", "10485760"),
+    *("--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1h"),
+    *("--logger", "zap", "--log-level", "warn"),
+)
 #: The workload interface's MTU is lowered by DHCP to what the fabric leaves after encapsulation.
 WORKLOAD_MTU = 1500
 
@@ -101,7 +109,6 @@ class Lab:
         """The --set values of a host's process."""
         directory = self.directory(name)
         address = str(host.interface.ip)
-        database = self.directory(self.spec.with_role(Role.CONTROLLER)[0]) / "config.db"
         values: dict[str, Any] = {}
         if host.role is Role.COMPUTE:
             controls = [str(self.spec.hosts[one].interface.ip) for one in self.spec.controllers]
@@ -113,8 +120,7 @@ class Lab:
                 "agent.bpf_dir": str(self.bpf_dir(name)),
             }
         else:
-            values |= {
-                "store.url": f"sqlite:{database}",
+            values |= self._store_settings() | {
                 "control.hostname": name,
                 "control.router_id": address,
                 "control.xmpp_listen": f"{address}:5269",
@@ -122,6 +128,34 @@ class Lab:
             }
         values |= host.set
         return [f"{key}={_setting(value)}" for key, value in values.items()]
+
+    def _store_settings(self) -> dict[str, Any]:
+        controller = self.spec.with_role(Role.CONTROLLER)[0]
+        if self.spec.store is StoreKind.SQLITE:
+            return {"store.url": f"sqlite:{self.directory(controller) / 'config.db'}"}
+        address = self.spec.hosts[controller].interface.ip
+        # Nobody outside the lab reaches its etcd, so it may be the distribution's.
+        return {
+            "store.url": f"etcd:{address}:{ETCD_PORT}/tungsten",
+            "store.allow_unpatched_etcd": True,
+        }
+
+    def start_etcd(self) -> ProcessState:
+        """Start the lab's etcd on the controller's host and wait until it serves."""
+        controller = self.spec.with_role(Role.CONTROLLER)[0]
+        address = self.spec.hosts[controller].interface.ip
+        directory = self.directory("etcd")
+        url, peer = f"http://{address}:{ETCD_PORT}", f"http://{address}:{ETCD_PEER_PORT}"
+        argv = ["etcd", "--name", self.name, "--data-dir", str(directory / "data")]
+        argv += ["--listen-client-urls", url, "--advertise-client-urls", url]
+        argv += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
+        argv += ["--initial-cluster", f"{self.name}={peer}", *ETCD_OPTIONS]
+        try:
+            starting = processes.start(self.namespace(controller), "etcd", "etcd", argv, directory)
+        except FileNotFoundError as error:
+            raise LabError(f"{error}; the Debian package etcd-server has it") from None
+        self.started(starting.state)
+        return starting.wait()
 
     def start_process(self, host: str) -> processes.Starting:
         """Start a host's daemon; the caller waits and then calls :meth:`started`."""
@@ -353,6 +387,9 @@ async def up(lab: Lab, say: Progress = _quiet) -> None:
     """Bring a created lab up: fabric, controller, intent, agents, workloads, addresses."""
     await asyncio.to_thread(lab.build_fabric)
     say(f"fabric: {len(lab.spec.hosts)} hosts, a subnet each, joined by one router")
+    if lab.spec.store is StoreKind.ETCD:
+        process = await asyncio.to_thread(lab.start_etcd)
+        say(f"{process.name} on {lab.spec.with_role(Role.CONTROLLER)[0]}: pid {process.pid}, ready")
     for host in lab.spec.controllers:
         process = await asyncio.to_thread(lab.start_process(host).wait)
         say(f"{process.name} on {host}: pid {process.pid}, ready")

@@ -1,6 +1,7 @@
 """What a lab is: a YAML file of hosts, networks and workloads.
 
     project: demo                 # all networks are made in it
+    store: sqlite                 # or etcd: one on the controller's host, which all use
     fabric: {mtu: 1500}           # of every link between a host and the fabric router
     hosts:                        # each host is in a subnet of its own, joined by one router
       controller: {role: controller, address: 172.30.0.2/24}
@@ -30,8 +31,8 @@ import yaml
 NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
 #: Names of hosts, networks and workloads.
 PART = re.compile(r"[a-z][a-z0-9-]{0,10}")
-#: Parts that every lab makes for itself: the router, and the way to the API from outside.
-RESERVED = {"fabric", "forward"}
+#: Parts that every lab makes for itself: the router, the way to the API from outside, etcd.
+RESERVED = {"fabric", "forward", "etcd"}
 #: Longest prefix of a host's subnet that holds the host and the router.
 LONGEST_PREFIX = 30
 
@@ -47,6 +48,13 @@ class Role(Enum):
     CONTROL = "control"
     COMPUTE = "compute"
     PLAIN = "plain"
+
+
+class StoreKind(Enum):
+    """Where the configuration is kept."""
+
+    SQLITE = "sqlite"
+    ETCD = "etcd"
 
 
 class Fabric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +106,7 @@ class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     networks: dict[str, Network] = {}
     workloads: dict[str, Workload] = {}
     project: str = "demo"
+    store: StoreKind = StoreKind.SQLITE
     fabric: Fabric = Fabric()
     #: Object fields by "type fq:name" written after the defaults: encapsulation order and such.
     global_vrouter_config: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The commands that run processes: ``tungsten api|controller|control|agent`` and ``config``."""
+"""The commands that run processes, ``tungsten api|compiler|controller|control|agent``, and more."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def api(
     file: File = None,
     sets: Sets = None,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT of the REST server.")] = None,
-    store: Annotated[str | None, typer.Option(help="sqlite:FILE.")] = None,
+    store: Annotated[str | None, typer.Option(help="sqlite:FILE or etcd:HOST:PORT/PREFIX.")] = None,
 ) -> None:
     """Run the configuration API server alone."""
     short = [f"api.listen={listen}"] if listen else []
@@ -55,8 +55,14 @@ def api(
 
 @app.command()
 def controller(file: File = None, sets: Sets = None) -> None:
-    """Run API, compiler and control node in one process on the embedded store."""
+    """Run API, compiler and control node in one process."""
     _run(daemons.controller, file, sets or [])
+
+
+@app.command()
+def compiler(file: File = None, sets: Sets = None) -> None:
+    """Run the compiler alone on a cluster store: one is active, others wait."""
+    _run(daemons.compiler, file, sets or [])
 
 
 @app.command()

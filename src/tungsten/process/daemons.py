@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tungsten.process.runtime import Service, serve
@@ -9,6 +10,46 @@ from tungsten.process.settings import Settings
 
 if TYPE_CHECKING:
     from tungsten.store.base import Store
+
+
+def open_configured(settings: Settings, *, readonly: bool = False) -> Store:
+    """The store of the settings. Raises StoreUnusable."""
+    from tungsten.store import EtcdOptions, open_store
+
+    store = settings.store
+
+    def file(name: str) -> Path | None:
+        return Path(name) if name else None
+
+    options = EtcdOptions(
+        ca=file(store.etcd_ca),
+        certificate=file(store.etcd_certificate),
+        key=file(store.etcd_key),
+        credentials=file(store.etcd_credentials),
+        allow_unpatched=store.allow_unpatched_etcd,
+    )
+    return open_store(store.url, readonly=readonly, etcd=options)
+
+
+def compiling(store: Store, *, alone: bool = False) -> Service:
+    """The compiler on a store: elected where several processes may write.
+
+    ``alone``: as a process of its own, which an embedded store does not allow.
+    """
+    from tungsten.compiler.service import CompilerService
+    from tungsten.store import SqliteStore, StoreUnusable
+
+    if not isinstance(store, SqliteStore):
+        from tungsten.process.elected import ElectedService
+        from tungsten.store.etcd import EtcdStore
+
+        assert isinstance(store, EtcdStore), "there are two engines"
+        return ElectedService(store, "compiler", CompilerService)
+    if alone:
+        raise StoreUnusable(
+            "an embedded store has one writer: run tungsten controller, or use etcd"
+        )
+    return CompilerService(store)
 
 
 class StoreService:
@@ -26,35 +67,37 @@ class StoreService:
 async def api(settings: Settings) -> int:
     """``tungsten api``: the REST server alone."""
     from tungsten.api.service import ApiService
-    from tungsten.store import open_store
 
-    store = open_store(settings.store.url)
+    store = open_configured(settings)
     return await serve("api", [StoreService(store), ApiService(settings.api, store)])
 
 
 async def controller(settings: Settings) -> int:
-    """``tungsten controller``: REST server, compiler and control node on the embedded store."""
+    """``tungsten controller``: REST server, compiler and control node in one process."""
     from tungsten.api.service import ApiService
-    from tungsten.compiler.service import CompilerService
     from tungsten.control.service import ControlService
-    from tungsten.store import open_store
 
-    store = open_store(settings.store.url)
+    store = open_configured(settings)
     services: list[Service] = [
         StoreService(store),
         ApiService(settings.api, store),
-        CompilerService(store),
+        compiling(store),
         ControlService(settings.control, store),
     ]
     return await serve("controller", services)
 
 
+async def compiler(settings: Settings) -> int:
+    """``tungsten compiler``: the compiler alone, active or waiting for the active one to go."""
+    store = open_configured(settings)
+    return await serve("compiler", [StoreService(store), compiling(store, alone=True)])
+
+
 async def control(settings: Settings) -> int:
     """``tungsten control``: one more control node, reading a store that others write."""
     from tungsten.control.service import ControlService
-    from tungsten.store import open_store
 
-    store = open_store(settings.store.url, readonly=True)
+    store = open_configured(settings, readonly=True)
     return await serve("control", [StoreService(store), ControlService(settings.control, store)])
 
 

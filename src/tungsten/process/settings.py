@@ -17,9 +17,28 @@ from tungsten.control.settings import ControlSettings
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where configuration is kept."""
 
-    url: Annotated[str, msgspec.Meta(description="sqlite:FILE, the embedded store")] = (
-        "sqlite:/var/lib/tungsten/config.db"
-    )
+    url: Annotated[
+        str,
+        msgspec.Meta(
+            description="sqlite:FILE, the embedded store; etcd:HOST:PORT[,HOST:PORT...]/PREFIX"
+        ),
+    ] = "sqlite:/var/lib/tungsten/config.db"
+    etcd_ca: Annotated[
+        str, msgspec.Meta(description="PEM file of the CA of etcd's servers; switches TLS on")
+    ] = ""
+    etcd_certificate: Annotated[
+        str, msgspec.Meta(description="PEM file of the certificate shown to etcd")
+    ] = ""
+    etcd_key: Annotated[str, msgspec.Meta(description="PEM file of that certificate's key")] = ""
+    etcd_credentials: Annotated[
+        str, msgspec.Meta(description="file with a line user:password for etcd")
+    ] = ""
+    allow_unpatched_etcd: Annotated[
+        bool,
+        msgspec.Meta(
+            description="use an etcd older than 3.5.33 or 3.6.14, whose authorization has holes"
+        ),
+    ] = False
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

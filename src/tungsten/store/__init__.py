@@ -8,13 +8,10 @@ records and the model's resources.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tungsten.store.base import Store, StoreUnusable
+from tungsten.store.etcd_options import EtcdOptions
 from tungsten.store.sqlite import SqliteStore
-
-if TYPE_CHECKING:
-    from tungsten.store.etcd_client import EtcdOptions
 
 EXPECTED = "sqlite:FILE or etcd:HOST:PORT[,HOST:PORT...]/PREFIX expected"
 
@@ -38,4 +35,4 @@ def open_store(url: str, *, readonly: bool = False, etcd: EtcdOptions | None = N
     return EtcdStore.open(rest, readonly=readonly, options=etcd)
 
 
-__all__ = ["Store", "StoreUnusable", "open_store"]
+__all__ = ["EtcdOptions", "SqliteStore", "Store", "StoreUnusable", "open_store"]

@@ -62,7 +62,6 @@ from tungsten.store.etcd_client import (
     Access,
     Cluster,
     Connection,
-    EtcdOptions,
     TransactionTooLarge,
     Unanswered,
     first_answer,
@@ -70,6 +69,7 @@ from tungsten.store.etcd_client import (
 )
 from tungsten.store.etcd_follower import Follower
 from tungsten.store.etcd_keys import LAYOUT, Keys
+from tungsten.store.etcd_options import EtcdOptions
 from tungsten.store.etcd_replica import Replica, Trial
 from tungsten.store.etcd_transaction import Plan, absent, get, put
 from tungsten.store.sqlite_rows import SqliteSnapshot

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -23,6 +22,7 @@ from aetcd.rpc import rpc_pb2 as pb
 from aetcd.rpc import rpc_pb2_grpc as stubs
 
 from tungsten.store.base import Compacted, StoreError, StoreUnavailable, StoreUnusable
+from tungsten.store.etcd_options import EtcdOptions
 
 #: Seconds that one member has to answer before the next is asked.
 TRY = 2.0
@@ -55,22 +55,6 @@ class Unanswered(StoreUnavailable):
 
 class TransactionTooLarge(StoreError):
     """A transaction of more operations or bytes than etcd takes. Nothing has changed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EtcdOptions:
-    """How to reach etcd; all files are read when the store is opened.
-
-    ``ca`` switches TLS on; ``certificate`` and ``key`` are shown to the servers;
-    ``credentials`` holds a line ``user:password``. ``allow_unpatched`` opens clusters of versions
-    whose authorization is known to be broken (see :data:`PATCHED`).
-    """
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    credentials: Path | None = None
-    allow_unpatched: bool = False
 
 
 #: The first releases without CVE-2026-33413 and CVE-2026-73499, by minor version; later minors

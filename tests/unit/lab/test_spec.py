@@ -9,7 +9,7 @@ import pytest
 
 from tungsten.lab import spec as specs
 from tungsten.lab import state
-from tungsten.lab.spec import LabError, Role
+from tungsten.lab.spec import LabError, Role, StoreKind
 
 
 def tree(**changes: Any) -> dict[str, Any]:
@@ -90,3 +90,10 @@ def test_a_file_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
 def test_a_lab_name_is_short_and_plain(name: str) -> None:
     with pytest.raises(LabError, match="does not match"):
         state.check_name(name)
+
+
+def test_the_store_is_sqlite_or_etcd() -> None:
+    assert specs.parse(tree(), "x").store is StoreKind.SQLITE
+    assert specs.parse(tree(store="etcd"), "x").store is StoreKind.ETCD
+    with pytest.raises(LabError, match="store"):
+        specs.parse(tree(store="cassandra"), "x")

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from tungsten.store.base import Commit, Edge, Record, Store, Transaction
 from tungsten.store.etcd import EtcdStore
-from tungsten.store.etcd_client import EtcdOptions
+from tungsten.store.etcd_options import EtcdOptions
 from tungsten.store.sqlite import SqliteStore
 from tungsten.testing.etcd import EtcdCluster
 
