@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from tungsten.cli import ctr, objects, vr
+from tungsten.cli import ctr, intent, objects, vr
+from tungsten.cli.past import history
 from tungsten.cli.schema import schema
+from tungsten.cli.watch import watch
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command()(objects.get)
 app.command()(objects.describe)
 app.command()(objects.create)
 app.command()(objects.delete)
+app.command()(intent.apply)
+app.command()(intent.diff)
+app.command()(intent.plan)
+app.command()(intent.edit)
+app.command()(watch)
+app.command()(history)
 app.command()(schema)
 app.add_typer(ctr.app, name="ctr")
 app.add_typer(vr.app, name="vr")

@@ -1,7 +1,4 @@
-"""``tungsten get|describe|create|delete``: the objects of the model, through the API.
-
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage. What goes wrong is told on stderr.
-"""
+"""``tungsten get|describe|create|delete``: the objects of the model, through the API."""
 
 # ruff: noqa: PLR0917 - the options of a command are its parameters
 
@@ -9,29 +6,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import msgspec
 import typer
 import yaml
 
+from tungsten.cli.documents import as_json, as_yaml, document, parse, read_file, read_files
 from tungsten.cli.nouns import UnclearName, find_object, find_type, full_name, matching, new_name
+from tungsten.cli.session import DEFAULT_URL, Refused, UrlOption, misused, session
 from tungsten.cli.tables import object_table, terminal_width, text
-from tungsten.client import ApiError, BlockingClient, ClientError
+from tungsten.client import BlockingClient
 from tungsten.model import (
-    ModelError,
     Resource,
     ResourceType,
     decode,
     resource_type,
-    to_fields,
     type_of,
 )
 
-DEFAULT_URL = "http://127.0.0.1:8082"
 DEFAULT_PROJECT = "default-domain:default-project"
 
 
@@ -45,37 +39,11 @@ class Output(StrEnum):
     name = "name"
 
 
-UrlOption = Annotated[
-    str, typer.Option("--url", envvar="TUNGSTEN_API", help="The API server.", show_default=True)
-]
 Noun = Annotated[str, typer.Argument(help="A type or its short name: vn, vmi, vm, sg, ri...")]
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the output.")]
 ProjectOption = Annotated[
     str | None, typer.Option("-p", "--project", help="Only what is in this project.")
 ]
-
-
-class Refused(Exception):
-    """A file or option that cannot be used; the text says what is accepted."""
-
-
-@contextmanager
-def _session(url: str) -> Iterator[BlockingClient]:
-    """A client; what it, the model or a name refuses ends the command with the reason."""
-    try:
-        with BlockingClient(url) as client:
-            yield client
-    except ApiError as error:
-        _fail(f"{error.text} (HTTP {error.status})")
-    except ClientError as error:
-        _fail(f"{error}\nIs the API server running there? See --url.")
-    except (ModelError, UnclearName, Refused) as error:
-        _fail(str(error))
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"tungsten: {reason}", err=True)
-    raise typer.Exit(1)
 
 
 def get(
@@ -87,12 +55,15 @@ def get(
         bool, typer.Option("-A", "--all-projects", help="Of all projects (the default).")
     ] = False,
     sort_by: Annotated[str, typer.Option(help="A property to sort by; else by name.")] = "",
+    at: Annotated[
+        int | None, typer.Option(min=0, help="As it was at this revision; see history.")
+    ] = None,
     url: UrlOption = DEFAULT_URL,
 ) -> None:
     """List objects of a type, or show some of them."""
-    with _session(url) as client:
+    with session(url) as client:
         type_ = find_type(noun)
-        found = client.list(type_.name)
+        found = [*(client.list(type_.name) if at is None else client.past(type_.name, at))]
         if names:
             found = [one for name in names for one in _some(found, type_, name)]
         if project is not None and not everything:
@@ -133,28 +104,19 @@ def show(found: Sequence[Resource], output: Output, *, one: bool = False) -> Non
         case Output.name:
             typer.echo("".join(f"{full_name(each)}\n" for each in found), nl=False)
         case Output.json:
-            documents = [_document(each) for each in found]
-            typer.echo(_json(documents[0] if one else documents))
+            documents = [document(each) for each in found]
+            typer.echo(as_json(documents[0] if one else documents))
         case Output.yaml:
-            documents = [_document(each) for each in found]
-            typer.echo(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), nl=False)
+            documents = [document(each) for each in found]
+            typer.echo(as_yaml(documents), nl=False)
         case _:
             width = terminal_width(sys.stdout.isatty()) if output is Output.table else None
             typer.echo(object_table(found, wide=output is Output.wide, width=width), nl=False)
 
 
-def _document(each: Resource) -> dict[str, Any]:
-    """``{type: fields}``, the REST form."""
-    return {type_of(each).name: msgspec.to_builtins(to_fields(each))}
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-
-
 def describe(noun: Noun, name: str, url: UrlOption = DEFAULT_URL) -> None:
     """Everything about an object: its fields, children, and who refers to it."""
-    with _session(url) as client:
+    with session(url) as client:
         type_ = find_type(noun)
         found = find_object(client, type_, name)
         fields = client.read_fields(type_.name, found.uuid, computed=True)
@@ -225,11 +187,10 @@ def create(
 ) -> None:
     """Create an object, by name or from a file of objects."""
     if (file is None) == (noun is None or name is None):
-        typer.echo("tungsten: give either TYPE and NAME, or -f FILE", err=True)
-        raise typer.Exit(2)
-    with _session(url) as client:
+        misused("give either TYPE and NAME, or -f FILE")
+    with session(url) as client:
         if file is not None:
-            made = list(read_documents(_read(file)))
+            made = list(read_documents(read_file(file)))
         else:
             type_ = find_type(noun or "")
             fq_name, parent_type = new_name(type_, name or "", project)
@@ -248,33 +209,12 @@ def create(
             typer.echo(f"{type_of(resource).name} {full_name(resource)} created")
 
 
-def _read(file: str) -> str:
-    try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{file}: {error}") from error
-
-
 def read_documents(content: str) -> Iterator[Resource]:
     """The objects of a YAML or JSON text: one object a document, as ``{type: fields}``."""
-    try:
-        documents = list(yaml.safe_load_all(content))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Refused(f"the file is not YAML: {error}") from error
-    for document in documents:
-        for entry in document if isinstance(document, list) else [document]:
-            if entry is not None:
-                yield _resource(entry)
-
-
-def _resource(entry: Any) -> Resource:
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise Refused("an object of the file is not of the form `type: fields`")
-    ((type_name, fields),) = entry.items()
-    if not isinstance(type_name, str) or not isinstance(fields, dict):
-        raise Refused(f"the fields of {type_name!r} are not a mapping")
-    resource_type(type_name)
-    return decode(type_name, fields)
+    for entry in parse(content):
+        ((type_name, fields),) = entry.items()
+        resource_type(type_name)
+        yield decode(type_name, fields)
 
 
 def _assignment(type_: ResourceType, said: str) -> tuple[str, Any]:
@@ -327,23 +267,45 @@ def _subnet(said: str) -> dict[str, Any]:
 
 
 def delete(
-    noun: Noun,
-    names: Annotated[list[str], typer.Argument(help="Names, or tails that are of one object.")],
+    noun: Annotated[str | None, typer.Argument(help="A type or its short name.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names, or tails that are of one object.")
+    ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("-f", "--filename", help="Files that name the objects; - for stdin."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Show what would be deleted, and stop.")] = False,
     url: UrlOption = DEFAULT_URL,
 ) -> None:
-    """Delete objects. Shows which, and asks."""
-    with _session(url) as client:
-        type_ = find_type(noun)
-        found = [find_object(client, type_, name) for name in names]
+    """Delete objects, all or none of them. Shows which, and asks."""
+    if (files is None) != (noun is not None and names is not None):
+        misused("give either TYPE and NAMES, or -f FILE")
+    if files and "-" in files and not (yes or dry_run):
+        misused("with objects on standard input nobody can be asked: add --yes")
+    with session(url) as client:
+        asked = read_files(files) if files else _named(client, find_type(noun or ""), names or [])
+        found = client.plan([], delete=asked, compiling=False)["objects"]
         for each in found:
-            typer.echo(f"{type_.name} {full_name(each)}", err=True)
-        if dry_run:
+            gone = " is not there" if each["result"] == "absent" else ""
+            typer.echo(f"{each['type']} {':'.join(each['fq_name'])}{gone}", err=True)
+        count = sum(each["result"] == "deleted" for each in found)
+        if dry_run or not count:
             return
-        if not yes and not typer.confirm(f"Delete {len(found)} {type_.name}(s)?", err=True):
+        types = {each["type"] for each in found}
+        kind = types.pop() if len(types) == 1 else "object"
+        if not yes and not typer.confirm(f"Delete {count} {kind}(s)?", err=True):
             typer.echo("Nothing was deleted.", err=True)
             raise typer.Exit(1)
-        for each in found:
-            client.delete(type_.name, each.uuid)
-            typer.echo(f"{type_.name} {full_name(each)} deleted")
+        for each in client.apply([], delete=asked):
+            if each["result"] == "deleted":
+                typer.echo(f"{each['type']} {':'.join(each['fq_name'])} deleted")
+
+
+def _named(
+    client: BlockingClient, type_: ResourceType, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Objects by name, as documents; one that is named twice is one."""
+    found = {each.uuid: each for each in (find_object(client, type_, name) for name in names)}
+    return [{type_.name: {"fq_name": each.fq_name}} for each in found.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
@@ -81,6 +81,33 @@ class BlockingClient:
         return self._run(
             self._client.list(type_, parent=parent, refers_to=refers_to, filters=filters)
         )
+
+    def apply(self, documents: Sequence[Json], *, delete: Sequence[Json] = ()) -> Sequence[Json]:
+        """Make the configuration say what documents say, all or nothing."""
+        return self._run(self._client.apply(documents, delete=delete))
+
+    def plan(
+        self, documents: Sequence[Json], *, delete: Sequence[Json] = (), compiling: bool = True
+    ) -> Json:
+        """What :meth:`apply` would change, and what would be compiled from it."""
+        return self._run(self._client.plan(documents, delete=delete, compiling=compiling))
+
+    def history(
+        self,
+        type_: str | None = None,
+        which: str | Name | None = None,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Json:
+        """The newest changes of all objects, of a type, or of one object."""
+        return self._run(self._client.history(type_, which, before=before, limit=limit))
+
+    def past(
+        self, type_: str, revision: int, which: str | Name | None = None
+    ) -> Sequence[Resource]:
+        """The objects of a type as they stood at a revision, or one of them."""
+        return self._run(self._client.past(type_, revision, which))
 
     def healthy(self) -> bool:
         """Whether the server answers and is ready."""

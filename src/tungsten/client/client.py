@@ -144,10 +144,7 @@ class Client:
                 f"{key}=={msgspec.json.encode(value).decode()}" for key, value in filters.items()
             )
         answer = await self._json("POST", "/list-bulk-collection", query)
-        elements = answer.get(f"{type_}s")
-        if not isinstance(elements, list):
-            raise UnexpectedAnswer(f"no {type_}s in the answer to a list")
-        return [_resource(type_, _inner(element, type_)) for element in elements]
+        return [_resource(type_, _inner(one, type_)) for one in _list(answer, f"{type_}s")]
 
     async def count(self, type_: str) -> int:
         """How many objects of a type there are."""
@@ -187,6 +184,49 @@ class Client:
             "attr": msgspec.to_builtins(attr),
         }
         await self._json("POST", "/ref-update", body)
+
+    # -- many at once, plans, the past ------------------------------------------------------
+
+    async def apply(
+        self, documents: Sequence[Json], *, delete: Sequence[Json] = ()
+    ) -> Sequence[Json]:
+        """Make the configuration say what documents (``{type: fields}``) say, all or nothing.
+
+        What became of each: ``type``, ``fq_name``, ``uuid`` and ``result``.
+        """
+        body = {"apply": [*documents], "delete": [*delete]}
+        return _list(await self._json("POST", "/apply", body), "objects")
+
+    async def plan(
+        self, documents: Sequence[Json], *, delete: Sequence[Json] = (), compiling: bool = True
+    ) -> Json:
+        """What :meth:`apply` would change, and what would be compiled from it."""
+        body = {"apply": [*documents], "delete": [*delete], "compile": compiling}
+        return await self._json("POST", "/plan", body)
+
+    async def history(
+        self,
+        type_: str | None = None,
+        which: str | Name | None = None,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Json:
+        """The newest changes of all objects, of a type, or of one object."""
+        query = {"limit": str(limit), **_which(which)}
+        if type_ is not None:
+            query["type"] = type_
+        if before is not None:
+            query["before"] = str(before)
+        return await self._json("GET", "/history", query=query)
+
+    async def past(
+        self, type_: str, revision: int, which: str | Name | None = None
+    ) -> Sequence[Resource]:
+        """The objects of a type as they stood at a revision, or one of them."""
+        query = {"type": type_, "revision": str(revision), **_which(which)}
+        answer = await self._json("GET", "/past", query=query)
+        return [_resource(type_, _inner(one, type_)) for one in _list(answer, f"{type_}s")]
 
     async def healthy(self) -> bool:
         """Whether the server answers and is ready."""
@@ -319,6 +359,20 @@ def _changes(name: str, revision: int, data: bytes) -> list[Watched]:
 
 def _type_name(cls: type[Resource]) -> str:
     return type_of(cls()).name
+
+
+def _which(which: str | Name | None) -> dict[str, str]:
+    """An object in a query, by uuid or name."""
+    if which is None:
+        return {}
+    return {"uuid": which} if isinstance(which, str) else {"fq_name_str": ":".join(which)}
+
+
+def _list(answer: Mapping[str, Any], key: str) -> list[Json]:
+    found = answer.get(key)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise UnexpectedAnswer(f"no {key} in the answer")
+    return found
 
 
 def _inner(answer: Mapping[str, Any], key: str) -> Json:

@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
+from tests.unit.cli.running import Run
+from typer.testing import CliRunner
 
-from tungsten.api.service import ApiService
-from tungsten.api.settings import ApiSettings
 from tungsten.cli.app import app
 from tungsten.cli.nouns import SHORT_NAMES, UnclearName, find_type, matching, new_name
-from tungsten.cli.objects import Refused, read_documents
+from tungsten.cli.objects import read_documents
+from tungsten.cli.session import Refused
 from tungsten.model import RESOURCE_TYPES, ModelError, VirtualNetwork
-from tungsten.store import open_store
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an API server that runs in a thread of its own."""
-    directory: Path = tmp_path_factory.mktemp("store")
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="api server", daemon=True)
-    thread.start()
-
-    def wait(call: object) -> object:
-        assert asyncio.iscoroutine(call)
-        return asyncio.run_coroutine_threadsafe(call, loop).result(20)
-
-    store = open_store(f"sqlite:{directory / 'config.db'}")
-    service = ApiService(ApiSettings(listen="127.0.0.1:0"), store)
-    try:
-        wait(service.start())
-        yield f"http://127.0.0.1:{service.port}"
-        wait(service.stop())
-        wait(store.close())
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
-
-
-@pytest.fixture(scope="module")
-def run(api: str) -> Run:
-    def run(*words: str, code: int = 0, given: str | None = None) -> Result:
-        result = CliRunner().invoke(app, [words[0], "--url", api, *words[1:]], input=given)
-        assert result.exit_code == code, (result.output, result.exception)
-        return result
-
-    return run
 
 
 @pytest.fixture

@@ -1,0 +1,115 @@
+"""Objects as files: YAML, one object a document, ``type: fields`` with the REST names.
+
+JSON is YAML, too. A document that is a list stands for its entries, so what ``get -o json``
+prints of several objects can be read as well.
+
+What is plain in a file is read as JSON would write it: numbers are decimal, ``true`` and
+``false`` are the booleans, and all else that is not null is text. YAML 1.1 would read a MAC such
+as ``10:20:30:40:50:11`` as a number to the base of 60, ``no`` as false and a date as a date.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from tungsten.cli.session import Refused
+from tungsten.model import Resource, to_fields, type_of
+
+Document = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain scalars as the core schema of YAML 1.2 does."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}",
+        re.compile(f"^(?:{_pattern})$"),
+        ["" if c == "\0" else c for c in _first],
+    )
+
+
+def read_file(file: str) -> str:
+    """The text of a file; of standard input for ``-``. Raises Refused."""
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{file}: {error}") from error
+
+
+def parse(content: str, name: str = "the file") -> list[Document]:
+    """The documents of a text. Raises Refused."""
+    try:
+        documents = list(yaml.load_all(content, _Loader))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise Refused(f"{name} is not YAML: {error}") from error
+    found = []
+    for document in documents:
+        for entry in document if isinstance(document, list) else [document]:
+            if entry is not None:
+                found.append(_checked(entry, name))
+    return found
+
+
+def _checked(entry: Any, name: str) -> Document:
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise Refused(f"an object of {name} is not of the form `type: fields`")
+    ((type_name, fields),) = entry.items()
+    if not isinstance(type_name, str) or not isinstance(fields, dict):
+        raise Refused(f"the fields of {type_name!r} in {name} are not a mapping")
+    try:
+        msgspec.json.encode(entry)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refused(f"{type_name} in {name} cannot be said in JSON: {error}") from error
+    return entry
+
+
+def read_files(files: Iterable[str]) -> list[Document]:
+    """The documents of several files. Raises Refused, also when there are none."""
+    found = [one for file in files for one in parse(read_file(file), file)]
+    if not found:
+        raise Refused("there is no object in what was given")
+    return found
+
+
+def document(each: Resource) -> Document:
+    """``{type: fields}``, the REST form."""
+    return {type_of(each).name: msgspec.to_builtins(to_fields(each))}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text with line breaks of other alphabets, which YAML would fold."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = '"' if _BREAKS.search(value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
+_Dumper.add_representer(str, _text)
+
+
+def as_yaml(documents: Iterable[Any]) -> str:
+    """Documents as YAML."""
+    text: str = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def as_json(value: Any) -> str:
+    """A value as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

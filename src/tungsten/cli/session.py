@@ -1,0 +1,58 @@
+"""What commands that ask the API share: the server's address, a client, and how they fail.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage. What goes wrong is told on stderr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
+
+import typer
+
+from tungsten.cli.nouns import UnclearName
+from tungsten.client import ApiError, BlockingClient, ClientError
+from tungsten.model import ModelError
+
+DEFAULT_URL = "http://127.0.0.1:8082"
+
+UrlOption = Annotated[
+    str, typer.Option("--url", envvar="TUNGSTEN_API", help="The API server.", show_default=True)
+]
+
+
+class Refused(Exception):
+    """A file or option that cannot be used; the text says what is accepted."""
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the server, the model or a name refuses ends the command with the reason."""
+    try:
+        yield
+    except ApiError as error:
+        fail(f"{error.text} (HTTP {error.status})")
+    except ClientError as error:
+        fail(f"{error}\nIs the API server running there? See --url.")
+    except (ModelError, UnclearName, Refused) as error:
+        fail(str(error))
+
+
+@contextmanager
+def session(url: str) -> Iterator[BlockingClient]:
+    """A client whose refusals end the command."""
+    with told(), BlockingClient(url) as client:
+        yield client
+
+
+def fail(reason: str) -> NoReturn:
+    """End the command: it was refused or it failed."""
+    typer.echo(f"tungsten: {reason}", err=True)
+    raise typer.Exit(1)
+
+
+def misused(reason: str) -> NoReturn:
+    """End the command: it was used wrongly."""
+    typer.echo(f"tungsten: {reason}", err=True)
+    raise typer.Exit(2)
