@@ -1,0 +1,325 @@
+"""etcd members and writers are killed and stopped under load; then the books are audited.
+
+Nothing acknowledged is lost, nothing is half-written, no number and no key has two owners, and
+every watcher saw every commit once, whole, in order. What nobody could answer counts as unknown:
+both outcomes are right. The cluster has three members on the loopback address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.system import etcd_elected, etcd_writer
+from tests.unit.store.store_samples import record, take
+from tests.unit.store.watch_properties import WatchValidator
+from tungsten.store import EtcdOptions
+from tungsten.store.base import Record, Snapshot, StoreUnavailable, Transaction, number_key
+from tungsten.store.etcd import EtcdStore
+from tungsten.testing.etcd import EtcdCluster, paused
+
+OLD = EtcdOptions(allow_unpatched=True)
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[EtcdCluster]:
+    with EtcdCluster(tmp_path / "etcd", size=3, heartbeat=50, election=500) as running:
+        yield running
+
+
+def create(tx: Transaction, number: int) -> None:
+    """One record."""
+    tx.create(record(number))
+
+
+def place(cluster: EtcdCluster) -> str:
+    """Where the store is."""
+    return f"{cluster.endpoints}/faults"
+
+
+@dataclass
+class Writer:
+    """A writing process, and what it said."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def lines(self) -> list[str]:
+        """Whole lines only: it may have been killed in the middle of one."""
+        return [line for line in self.log.read_text().splitlines(keepends=True) if "\n" in line]
+
+    def acknowledged(self) -> dict[int, int]:
+        """Pairs that were committed, and their numbers."""
+        found = [line.split() for line in self.lines]
+        return {int(words[1]): int(words[2]) for words in found if words[0] == "ok"}
+
+
+@dataclass
+class Writers:
+    """All writing processes of a test."""
+
+    cluster: EtcdCluster
+    directory: Path
+    all: list[Writer] = field(default_factory=list)
+
+    def start(self) -> Writer:
+        name = f"w{len(self.all)}"
+        log = self.directory / f"{name}.log"
+        with log.open("wb") as sink, (self.directory / f"{name}.err").open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, etcd_writer.__file__, place(self.cluster), name],
+                stdout=sink,
+                stderr=errors,
+                cwd=ROOT,
+            )
+        writer = Writer(name, process, log)
+        self.all.append(writer)
+        return writer
+
+    @property
+    def running(self) -> list[Writer]:
+        return [one for one in self.all if one.process.poll() is None]
+
+    def kill(self) -> None:
+        for writer in self.all:
+            writer.process.kill()
+            writer.process.wait()
+
+    def progress(self) -> int:
+        return sum(len(writer.acknowledged()) for writer in self.all)
+
+
+async def follow(store: EtcdStore, validator: WatchValidator) -> None:
+    """Watch for ever; what breaks the watch is resumed from where it was."""
+    while True:
+        with suppress(StoreUnavailable):
+            async for commit in store.watch(validator.revision):
+                validator.receive(commit)
+
+
+async def progresses(writers: Writers, more: int, seconds: float) -> None:
+    """Wait until so many pairs more are acknowledged."""
+    target = writers.progress() + more
+    async with asyncio.timeout(seconds):
+        while writers.progress() < target:
+            await asyncio.sleep(0.1)
+
+
+async def fault(draw: random.Random, cluster: EtcdCluster, writers: Writers) -> None:
+    """One fault, and its end."""
+    member = draw.choice(cluster.members)
+    match draw.choice(["kill", "pause", "pause longer", "writer"]):
+        case "kill":
+            member.kill()
+            await asyncio.sleep(draw.uniform(0.5, 2))
+            cluster.start_member(member)
+            await asyncio.to_thread(member.wait)
+        case "pause":
+            with paused(member):
+                await asyncio.sleep(draw.uniform(0.2, 1))
+        case "pause longer":
+            with paused(member):
+                await asyncio.sleep(3)
+        case "writer":
+            writers.running[0].process.kill()
+            writers.start()
+
+
+def audit(writers: Writers, records: list[Record], claims: dict[str, dict[str, str]]) -> None:
+    """What is in the store against what was acknowledged."""
+    held: dict[str, list[Record]] = {}
+    for one in records:
+        held.setdefault(one.fq_name[0], []).append(one)
+    for name, found in held.items():
+        writer, _, text = name.partition("-")
+        pair = etcd_writer.pair(writer, int(text))
+        stored = sorted((r.uuid, r.fq_name, r.parent, r.edges, r.body) for r in found)
+        assert stored == sorted((r.uuid, r.fq_name, r.parent, r.edges, r.body) for r in pair)
+    owners = {pair_uuid: key for key, pair_uuid in claims["numbers"].items()}
+    assert len(owners) == len(claims["numbers"]) == len(held)
+    given: list[int] = []
+    for writer_process in writers.all:
+        for number, got in writer_process.acknowledged().items():
+            upper, _ = etcd_writer.pair(writer_process.name, number)
+            assert upper.fq_name[0] in held, f"{upper.fq_name} was acknowledged and is lost"
+            assert owners[upper.uuid] == number_key(got)
+            given.append(got)
+            if number % 10 == 0:
+                assert claims["shared"][str(number)] == upper.uuid
+    assert len(set(given)) == len(given)
+
+
+def claims_of(snapshot: Snapshot) -> dict[str, dict[str, str]]:
+    return {space: dict(snapshot.claims(space)) for space in ("numbers", "shared")}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_an_audit_after_faults_finds_nothing(
+    cluster: EtcdCluster, tmp_path: Path, seed: int
+) -> None:
+    draw = random.Random(seed)
+    watchers = [EtcdStore.open(place(cluster), options=OLD) for _ in range(2)]
+    validators = [WatchValidator(gapless=False) for _ in watchers]
+    tasks = [
+        asyncio.create_task(follow(store, validator))
+        for store, validator in zip(watchers, validators, strict=True)
+    ]
+    writers = Writers(cluster, tmp_path)
+    try:
+        for _ in range(2):
+            writers.start()
+        await progresses(writers, 50, 20)
+        for _ in range(4):
+            await fault(draw, cluster, writers)
+            await progresses(writers, 50, 20)
+    finally:
+        writers.kill()
+    fresh = EtcdStore.open(place(cluster), options=OLD)
+    revision, records = await fresh.load()
+    audit(writers, records, await fresh.read(claims_of))
+    history = await take(fresh.watch(0), revision)
+    async with asyncio.timeout(20):
+        while any(validator.revision < revision for validator in validators):
+            await asyncio.sleep(0.05)
+    for task in tasks:
+        assert not task.done() or task.exception() is None
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for validator in validators:
+        validator.check_history(history)
+        validator.check_state(revision, records)
+    for store in (*watchers, fresh):
+        await store.close()
+
+
+async def test_one_member_of_three_may_go_at_any_time(cluster: EtcdCluster) -> None:
+    store = EtcdStore.open(place(cluster), options=OLD)
+    worst = 0.0
+    for number, member in enumerate(cluster.members):
+        member.kill()
+        began = time.monotonic()
+        await store.transact(partial(create, number=number + 1))
+        worst = max(worst, time.monotonic() - began)
+        cluster.start_member(member)
+        await asyncio.to_thread(member.wait)
+    assert worst < 5
+    assert len((await store.load())[1]) == 3
+    await store.close()
+
+
+async def test_without_a_quorum_writes_fail_reads_and_watches_go_on(cluster: EtcdCluster) -> None:
+    store = EtcdStore.open(place(cluster), options=OLD)
+    await store.transact(lambda tx: tx.create(record(1)))
+    revision = (await store.load())[0]
+    with ExitStack() as stack:
+        for member in cluster.members[:2]:
+            stack.enter_context(paused(member))
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await store.transact(lambda tx: tx.create(record(2)))
+        assert time.monotonic() - began < 12
+        assert is_stale(store)
+        began = time.monotonic()
+        assert len((await store.load())[1]) == 1
+        assert time.monotonic() - began < 1
+        waiting = asyncio.ensure_future(anext(store.watch(revision)))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(StoreUnavailable):
+                await store.transact(lambda tx: tx.create(record(3)))
+                break
+        commit = await waiting
+        while is_stale(store):
+            await asyncio.sleep(0.05)
+    assert commit.revision > revision
+    assert {r.fq_name[-1] for r in (await store.load())[1]} >= {"n1", "n3"}
+    await store.close()
+
+
+@dataclass
+class Candidate:
+    """A candidate process and its lines."""
+
+    process: asyncio.subprocess.Process
+
+    async def says(self, pattern: str, seconds: float = 20) -> str:
+        """Wait for a line; others before it are skipped."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(seconds):
+            while line := (await self.process.stdout.readline()).decode().strip():
+                if re.fullmatch(pattern, line):
+                    return line
+        raise AssertionError(f"it ended without {pattern}")
+
+
+@pytest.fixture
+async def candidate(
+    cluster: EtcdCluster,
+) -> AsyncIterator[Callable[[str], asyncio.Future[Candidate]]]:
+    """A function that starts a candidate by name."""
+    made: list[asyncio.subprocess.Process] = []
+
+    async def start(name: str) -> Candidate:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            etcd_elected.__file__,
+            place(cluster),
+            name,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        made.append(process)
+        return Candidate(process)
+
+    yield lambda name: asyncio.ensure_future(start(name))
+    for process in made:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_who_slept_through_its_time_is_refused(
+    cluster: EtcdCluster, candidate: Callable[[str], asyncio.Future[Candidate]]
+) -> None:
+    one = await candidate("a")
+    await one.says("wrote 3")
+    two = await candidate("b")
+    one.process.send_signal(signal.SIGSTOP)
+    await two.says(r"elected \d+")
+    await two.says("wrote 3")
+    one.process.send_signal(signal.SIGCONT)
+    await one.says("refused")
+    three = await candidate("c")
+    two.process.kill()
+    await three.says("wrote 1")
+    store = EtcdStore.open(place(cluster), options=OLD)
+    order = [c.changes[0].record.fq_name[0] for c in await take(store.watch(0), await last(store))]
+    assert re.fullmatch("a+b+c+", "".join(order))
+    await store.close()
+
+
+def is_stale(store: EtcdStore) -> bool:
+    """Whether it says that what it reads may be old."""
+    return store.stale
+
+
+async def last(store: EtcdStore) -> int:
+    """The newest revision."""
+    return await store.read(lambda snapshot: snapshot.revision)
