@@ -314,23 +314,41 @@ class TestFlooding:
         assert result.drops == {DropReason.CLONED_ORIGINAL: 1}
         assert rig.dp.vif_stats(VM3).drops == lost_before
 
-    def test_both_kinds_of_tunnel_in_one_flood(self, rig: Rig) -> None:
-        rig.dp.nexthops[7] = NextHop.flood(
-            [Member(NH_VXLAN, VNI), Member(NH_MPLS, 300), Member(NH_MPLS, 301)],
-            vrf=1, role=NhFlag.EVPN,
-        )  # fmt: skip
+    def test_every_kind_of_tunnel_in_one_flood(self, rig: Rig) -> None:
+        legs = [(NH_VXLAN, VNI), (NH_MPLS, 300), (NH_MPLS, 301), (NH_GRE, 302)]
+        members = [Member(number, label) for number, label in legs]
+        rig.dp.nexthops[7] = NextHop.flood(members, vrf=1, role=NhFlag.EVPN)
         sent = arp("10.1.0.77")
         with rig.capture(FABRIC) as frames:
             rig.send(VM3, sent)
-        outer = [Ether(frame) for frame in frames[FABRIC]]
-        assert sorted(packet[UDP].dport for packet in outer) == [4789, 6635, 6635]
-        assert {MPLS(bytes(p[UDP].payload)).label for p in outer if p[UDP].dport == 6635} == {
-            300,
-            301,
-        }
-        for packet in outer:
-            header = 50 if packet[UDP].dport == 4789 else 46
-            assert bytes(packet)[header:] == bytes(sent)
+        heard = []
+        for frame in frames[FABRIC]:
+            outer = Ether(frame)
+            port = outer[UDP].dport if UDP in outer else None
+            header = {4789: 50, 6635: 46, None: 42}[port]
+            assert frame[header:] == bytes(sent)
+            vni = port == 4789
+            label = int.from_bytes(frame[46:49]) if vni else MPLS(frame[header - 4 :]).label
+            heard.append((port, label))
+            assert port is not None or frame[34:38] == b"\0\0\x88\x47"
+        assert sorted(heard, key=str) == [(4789, VNI), (6635, 300), (6635, 301), (None, 302)]
+
+    @pytest.mark.parametrize(
+        ("tunnel", "room"), [(NH_GRE, 42), (NH_MPLS, 46), (NH_VXLAN, 50)], ids=str
+    )
+    def test_a_flooded_frame_is_as_long_as_its_tunnel_allows(
+        self, rig: Rig, tunnel: int, room: int
+    ) -> None:
+        rig.vif(FABRIC, mtu=1500)
+        rig.dp.nexthops[7] = NextHop.flood([Member(tunnel, 300)], vrf=1, role=NhFlag.EVPN)
+        rig.dp.nexthops[8] = NextHop.flood([Member(7)], vrf=1)
+        head = Ether(src=str(mac(VM3)), dst="01:00:5e:00:00:09") / IP(
+            src=address(VM3), dst="224.0.0.9"
+        ) / UDP()  # fmt: skip
+        longest = head / Raw(bytes(1500 + 14 - room - len(head)))
+        assert rig.send(VM3, longest).sent == {FABRIC: 1}
+        result = rig.send(VM3, longest / Raw(b"x"))
+        assert (result.sent, result.drops) == ({}, {DropReason.PACKET_TOO_BIG: 1})
 
     def test_a_flood_without_receivers_is_counted(self, rig: Rig) -> None:
         rig.dp.nexthops[8] = NextHop.flood([Member(31)], vrf=1)

@@ -10,11 +10,9 @@
 
 #include "encap.h"
 
-enum flood_phase { FLOOD_LOCAL, FLOOD_MPLS, FLOOD_VXLAN };
-
-/* Room in front of frames in the two phases that have tunnels. */
-#define FLOOD_MPLS_ROOM 46
-#define FLOOD_VXLAN_ROOM 50
+/* After the local phase one for each kind of tunnel, by the flag that next hops have for it. */
+#define FLOOD_LOCAL 0
+#define FLOOD_TUNNELS (NH_MPLS_GRE | NH_MPLS_UDP | NH_VXLAN)
 
 /* What came of one member; FLOOD_NONE and a drop reason apart, flags of tunnels to come. */
 #define FLOOD_NONE DROP_REASON_COUNT
@@ -46,8 +44,13 @@ INLINE int flood_tunnel(struct __sk_buff *skb, struct nexthop *nh, __u32 label, 
 {
 	struct vif *fabric = vif_lookup(nh->oif);
 
+	__u32 mtu;
+
 	if (!fabric)
 		return DROP_INVALID_IF;
+	mtu = nh->mtu ? nh->mtu : fabric->mtu;
+	if (mtu && skb->len - ETH_LEN > mtu)
+		return DROP_PACKET_TOO_BIG;
 	if (!tunnel_write(skb, nh, label, 64, entropy))
 		return DROP_PUSH;
 	if (mac_zero(nh->dmac) && !neighbour_fill(skb, fabric->ifindex))
@@ -70,12 +73,12 @@ GLOBAL int flood_copy(struct __sk_buff *skb, struct work *work, struct member *m
 		return FLOOD_NONE;
 	if (nh->type == NH_ENCAP)
 		return phase == FLOOD_LOCAL ? flood_local(skb, work, nh) : FLOOD_NONE;
-	kind = nh->flags & (NH_VXLAN | NH_MPLS_UDP);
+	kind = nh->flags & FLOOD_TUNNELS;
 	if (nh->type != NH_TUNNEL || !kind)
 		return FLOOD_NONE;
 	if (phase == FLOOD_LOCAL)
 		return FLOOD_NONE | FLOOD_LATER(kind);
-	if ((phase == FLOOD_MPLS) != (kind == NH_MPLS_UDP))
+	if (phase != kind)
 		return FLOOD_NONE;
 	return flood_tunnel(skb, nh, member->label, entropy);
 }
@@ -142,6 +145,20 @@ INLINE void flood_phase(struct flood *ctx, __u32 phase)
 	bpf_loop(LIMIT_MEMBERS, flood_outer, ctx, 0);
 }
 
+/* The phase of one kind of tunnel; `room` is what earlier ones made. 0: no memory for more. */
+INLINE int flood_tunnels(struct flood *ctx, __u32 kind, __u32 *room)
+{
+	__u32 wanted = ETH_LEN + tunnel_overhead(kind);
+
+	if (!(ctx->kinds & kind))
+		return 1;
+	if (bpf_skb_change_head(ctx->skb, wanted - *room, 0))
+		return 0;
+	*room = wanted;
+	flood_phase(ctx, kind);
+	return 1;
+}
+
 /* The end of the original: it was never going anywhere but into its copies. */
 INLINE int flood_end(struct flood *ctx)
 {
@@ -168,17 +185,10 @@ GLOBAL int flood(struct __sk_buff *skb, struct work *work)
 		return flood_end(&ctx);
 	if (skb->gso_size)
 		return drop(work, DROP_MCAST_DF_BIT);
-	if (ctx.kinds & NH_MPLS_UDP) {
-		if (bpf_skb_change_head(skb, FLOOD_MPLS_ROOM, 0))
-			return drop(work, DROP_HEAD_ALLOC_FAIL);
-		room = FLOOD_MPLS_ROOM;
-		flood_phase(&ctx, FLOOD_MPLS);
-	}
-	if (ctx.kinds & NH_VXLAN) {
-		if (bpf_skb_change_head(skb, FLOOD_VXLAN_ROOM - room, 0))
-			return drop(work, DROP_HEAD_ALLOC_FAIL);
-		flood_phase(&ctx, FLOOD_VXLAN);
-	}
+	/* by the length of headers, so that frames only grow */
+	if (!flood_tunnels(&ctx, NH_MPLS_GRE, &room) || !flood_tunnels(&ctx, NH_MPLS_UDP, &room) ||
+	    !flood_tunnels(&ctx, NH_VXLAN, &room))
+		return drop(work, DROP_HEAD_ALLOC_FAIL);
 	return flood_end(&ctx);
 }
 
