@@ -66,7 +66,7 @@ def ref_update(write: Write, body: Json) -> Json:
             f"Bad Request: {declared.name} has no reference to {echo(ref_type)}; it has them to "
             + ", ".join(sorted({one.target for one in declared.references.values()}))
         )
-    if reference.system_only:
+    if references.is_system_made(declared.name, reference):
         raise errors.Forbidden(
             f"{reference.field} of {declared.name} {echo(uuid)} is set by the system"
         )

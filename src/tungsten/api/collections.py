@@ -61,7 +61,7 @@ def place(field: Field, element: Any, at: int) -> str:
     """The position of an element: its key in a map, its index in a list."""
     if isinstance(field.collection, MapOf):
         key = element.get(field.collection.key) if isinstance(element, dict) else None
-        return str(key or "")
+        return "" if key is None else str(key)
     return str(at)
 
 
@@ -139,12 +139,13 @@ def _change_map(declared: ResourceType, field: Field, elements: list[Any], asked
     if operation == "set":
         value = _value(declared, field, asked)
         key = getattr(value, key_field)
-        if not key:
+        if key is None or key == "":
             raise BadRequest(f"{field.name}: the value to set needs a {key_field}")
         elements[:] = [one for one in elements if getattr(one, key_field) != key]
         elements.append(value)
     elif operation == "delete":
-        elements[:] = [one for one in elements if getattr(one, key_field) != position]
+        # A key may be a number; a position is text.
+        elements[:] = [one for one in elements if str(getattr(one, key_field)) != position]
     else:
         raise _unsupported(operation, field, "set, delete")
 

@@ -13,14 +13,24 @@ from dataclasses import dataclass, field
 
 from tungsten.api import objects
 from tungsten.api.bodies import Json
+from tungsten.api.resources import projects
+from tungsten.api.resources.making import make
 from tungsten.api.resources.route_target_lists import DEFAULT_ASN, GLOBAL_SYSTEM_CONFIG
+from tungsten.api.resources.tags import TAG_TYPES
 from tungsten.api.transactions import Write
-from tungsten.model import resource_type
+from tungsten.model import Ref, resource_type
+from tungsten.model.firewall import ApplicationPolicySet
 from tungsten.store.records import from_record
 
 DOMAIN = ("default-domain",)
 PROJECT = (*DOMAIN, "default-project")
 FABRIC = (*PROJECT, "ip-fabric")
+POLICIES = ("default-policy-management",)
+REQUEST_TOO_LARGE = {
+    "operation": "==",
+    "operand1": "UveConfigReq.err_info.*.",
+    "operand2": {"json_value": "True"},
+}
 READ_LINK_FOR_ALL = {"owner": "cloud-admin", "owner_access": 7, "global_access": 5, "share": []}
 
 
@@ -54,6 +64,7 @@ DEFAULTS: tuple[Default, ...] = (
         "global-system-config",
     ),
     Default("domain", DOMAIN),
+    Default("namespace", (*DOMAIN, "default-namespace"), "domain"),
     Default("project", PROJECT, "domain", {"quota": {"defaults": -1}}),
     Default("virtual-network", (*PROJECT, "default-virtual-network"), "project"),
     Default(
@@ -62,6 +73,8 @@ DEFAULTS: tuple[Default, ...] = (
         "project",
         {"perms2": READ_LINK_FOR_ALL},
     ),
+    Default("fabric", (GLOBAL_SYSTEM_CONFIG, "default-fabric"), "global-system-config"),
+    Default("policy-management", POLICIES),
     Default("virtual-network", FABRIC, "project", {"is_provider_network": True}),
     Default("virtual-network", (*PROJECT, "__link_local__"), "project"),
     Default("virtual-network", (*PROJECT, "dci-network"), "project"),
@@ -86,6 +99,26 @@ DEFAULTS: tuple[Default, ...] = (
             },
         },
     ),
+    Default("discovery-service-assignment", ("default-discovery-service-assignment",)),
+    Default(
+        "global-qos-config",
+        (GLOBAL_SYSTEM_CONFIG, "default-global-qos-config"),
+        "global-system-config",
+    ),
+    Default(
+        "alarm",
+        (GLOBAL_SYSTEM_CONFIG, "system-defined-bottle-request-size-limit"),
+        "global-system-config",
+        {
+            "alarm_severity": 1,
+            "uve_keys": {"uve_key": ["config-node"]},
+            "alarm_rules": {"or_list": [{"and_list": [REQUEST_TOO_LARGE]}]},
+        },
+    ),
+    *(
+        Default("tag-type", (name,), fields={"id_perms": {"user_visible": False}})
+        for name in TAG_TYPES
+    ),
 )
 
 
@@ -100,8 +133,30 @@ def ensure(write: Write) -> list[str]:
             body["parent_type"] = default.parent_type
         objects.create(write, resource_type(default.type), body)
         made.append(f"{default.type} {':'.join(default.fq_name)}")
+    made += _global_policy_set(write)
+    projects.complete_projects(write)
     _share_default_ipam(write)
     return made
+
+
+def _global_policy_set(write: Write) -> list[str]:
+    """The policy set for all workloads of all projects; below the default policy management."""
+    name = (*POLICIES, projects.DEFAULT_SET)
+    if write.tx.find("application-policy-set", name) is not None:
+        return []
+    policies = write.tx.find("policy-management", POLICIES)
+    config = write.tx.find(
+        "global-vrouter-config", (GLOBAL_SYSTEM_CONFIG, "default-global-vrouter-config")
+    )
+    assert policies is not None
+    assert config is not None
+    policy_set = ApplicationPolicySet(
+        fq_name=list(name),
+        all_applications=True,
+        global_vrouter_config_refs=[Ref(list(config.fq_name), config.uuid)],
+    )
+    make(write, policy_set, from_record(policies))
+    return [f"application-policy-set {':'.join(name)}"]
 
 
 def _share_default_ipam(write: Write) -> None:

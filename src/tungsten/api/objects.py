@@ -74,9 +74,10 @@ def known_fields(
     """
     known: Json = {}
     for key, value in fields.items():
-        if key in declared.references and declared.references[key].system_only:
+        reference = declared.references.get(key)
+        if reference is not None and references.is_system_made(declared.name, reference):
             continue
-        if key in declared.properties or key in declared.references:
+        if reference is not None or key in declared.properties:
             known[key] = value
         elif not (drop or key in ENVELOPE or key in LEGACY or _computed(declared, key)):
             raise BadRequest(
@@ -341,7 +342,9 @@ def _keeps_target(write: Write, holder: Record, target: str) -> bool:
         return False
     declared = resource_type(holder.type).references
     return any(
-        edge.target == target and not edge.weak and not declared[edge.field].system_only
+        edge.target == target
+        and not edge.weak
+        and not references.is_system_made(holder.type, declared[edge.field])
         for edge in holder.edges
     ) and not relaxing.is_relaxed(write.tx, holder.uuid, target)
 

@@ -6,8 +6,8 @@ A reference between two objects of one type is symmetric: both show it. It is ke
 the object that it was written to first, and shown by both; a write to either end changes the
 one that is kept. Such references never keep an object from being deleted.
 
-References that only the system sets (``routing_instance_refs`` of an interface, say) belong to
-the compiler: what a client sends for them is left aside, so that it may put back what it read.
+References that the system makes (``routing_instance_refs`` of an interface, say) are not for
+clients: what they send for them is left aside, so that they may put back what they read.
 """
 
 from __future__ import annotations
@@ -22,6 +22,26 @@ from tungsten.store.base import Record, Snapshot
 from tungsten.store.records import from_record
 
 Refs = list[Ref[Any]]
+
+SENT_BY_CLIENTS = frozenset(
+    {
+        ("application-policy-set", "global_vrouter_config_refs"),
+        ("loadbalancer", "service_instance_refs"),
+        ("loadbalancer", "virtual_machine_interface_refs"),
+        ("loadbalancer-pool", "service_appliance_set_refs"),
+        ("loadbalancer-pool", "service_instance_refs"),
+        ("loadbalancer-pool", "virtual_machine_interface_refs"),
+        ("qos-config", "global_system_config_refs"),
+        ("virtual-machine", "service_instance_refs"),
+        ("virtual-machine-interface", "physical_interface_refs"),
+    }
+)
+"""References that are declared as the system's, and that clients set all the same."""
+
+
+def is_system_made(type_: str, reference: Reference) -> bool:
+    """Whether a reference is made by the system, whatever clients send for it."""
+    return reference.system_only and (type_, reference.field) not in SENT_BY_CLIENTS
 
 
 def refs_of(resource: Resource, field: str) -> Refs:

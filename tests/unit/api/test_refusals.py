@@ -256,9 +256,9 @@ CREATE: list[tuple[str, Any, int, list[str]]] = [
     ("tag", {"fq_name": ["x"]}, 400, ["Tag must be created with a type and a value"]),
     (
         "tag",
-        {"fq_name": ["x"], "tag_type_name": "zzz", "tag_value": "v"},
+        {"fq_name": ["x"], "tag_type_name": "a=b", "tag_value": "v"},
         400,
-        ["zzz", "application"],
+        ["a=b"],
     ),
     ("global-system-config", {"fq_name": ["two"]}, 400, ["Global System Config already exists"]),
     ("virtual-DNS", {"fq_name": ["default-domain", "a b"]}, 403, ["a b"]),
