@@ -37,6 +37,7 @@ from tungsten.api.bodies import Json
 from tungsten.api.callers import CALLER
 from tungsten.api.engine import Engine
 from tungsten.api.errors import ApiFault, BadRequest, NotFound
+from tungsten.api.front import Front
 from tungsten.api.operations import (
     NETWORK_OPERATIONS,
     OPERATIONS,
@@ -104,8 +105,9 @@ def base_url(request: Request) -> str:
 class ApiApp:
     """The ASGI application."""
 
-    def __init__(self, engine: Engine, settings: ApiSettings) -> None:
+    def __init__(self, engine: Engine, settings: ApiSettings, front: Front | None = None) -> None:
         self.engine = engine
+        self.front = front or Front(engine, settings, None)
         self.settings = settings
         self.ready = False
         self._hosts = allowed_hosts(settings)
@@ -127,7 +129,7 @@ class ApiApp:
             "/chown": {"POST": self._chown},
             "/chmod": {"POST": self._chmod},
             "/obj-perms": {"GET": self._permissions},
-            "/aaa-mode": {"GET": self._aaa_mode},
+            "/aaa-mode": {"GET": self._aaa_mode, "PUT": self._set_aaa_mode},
             "/watch": {"GET": self._watch},
             **{
                 path: {method: self._operation(one) for method, one in methods.items()}
@@ -157,6 +159,7 @@ class ApiApp:
             self._check_origin(request)
             if not self.ready and request.url.path != "/healthz":
                 raise ApiFault("Api server is Initializing:DB Resync in progress", status=503)
+            await self._admit(request)
             return await self._route(request)
         except Answer as answer:
             return answer.response
@@ -169,13 +172,21 @@ class ApiApp:
                 reason=errors.echo(fault.text),
             )
             # What is left of a body that was not read ends the connection.
-            closing = {"connection": "close"} if fault.status in (408, 413) else None
-            return refusal(fault, closing)
+            headers = {"connection": "close"} if fault.status in (408, 413) else None
+            return refusal(fault, self.front.challenge() if fault.status == 401 else headers)
         except ClientDisconnect:
             raise
         except Exception:
             log.exception("request_failed", method=request.method, path=request.url.path)
             return refusal(ApiFault("Internal Server Error", status=500))
+
+    async def _admit(self, request: Request) -> None:
+        """Find out who asks; refuse calls that are not for that caller."""
+        body: Json = {}
+        if await self.front.needs_body(request):
+            request.state.body = await self._body(request)
+            body = bodies.parse_object(request.state.body) if request.state.body.strip() else {}
+        CALLER.set(await self.front.admit(request, body))
 
     def _check_origin(self, request: Request) -> None:
         """Refuse what a page of another site makes a browser send."""
@@ -223,6 +234,9 @@ class ApiApp:
 
     async def _body(self, request: Request) -> bytes:
         """The body of a request, read within the limits of size and time."""
+        read: bytes | None = getattr(request.state, "body", None)
+        if read is not None:
+            return read
         limit = self.settings.max_body
         too_large = errors.TooLarge(f"Request body is larger than the {limit} bytes allowed")
         declared = request.headers.get("content-length", "0")
@@ -376,17 +390,13 @@ class ApiApp:
         return json_answer(await self.engine.chmod(await self._object(request)))
 
     async def _permissions(self, request: Request) -> Response:
-        return json_answer(
-            {
-                "token_info": None,
-                "is_cloud_admin_role": False,
-                "is_global_read_only_role": False,
-                "permissions": "RWX",
-            }
-        )
+        return json_answer(await self.front.object_permissions(request))
 
     async def _aaa_mode(self, request: Request) -> Response:
-        return json_answer({"aaa-mode": "no-auth"})
+        return json_answer({"aaa-mode": await self.front.mode()})
+
+    async def _set_aaa_mode(self, request: Request) -> Response:
+        return json_answer(await self.front.set_mode(await self._object(request)))
 
     async def _watch(self, request: Request) -> Response:
         types = watch.asked_types(request.query_params.get("resource_type"))

@@ -19,7 +19,7 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("obj-perms", "GET", "/obj-perms"),
     ("chown", "POST", "/chown"),
     ("chmod", "POST", "/chmod"),
-    ("aaa-mode", "GET", "/aaa-mode"),
+    ("aaa-mode", "PUT", "/aaa-mode"),
     ("watch", "GET", "/watch"),
     ("set-tag", "POST", "/set-tag"),
     ("ref-relax-for-delete", "POST", "/ref-relax-for-delete"),

@@ -153,6 +153,8 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     chosen = bodies.text(fields, "uuid")
     resource = decoded(declared, known_fields(declared, fields, "create", drop), "create")
     resource.fq_name = list(name)
+    if authority.is_hidden(write.caller, resource):
+        raise BadRequest("This object is not visible by users")
     hooks = hooks_of(declared.name)
     for rename in hooks.name:
         rename(write, resource)
@@ -164,8 +166,8 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     parent = parent_of(write, resource)
     authority.require_parent(write.tx, write.caller, parent)
     resource.parent_uuid = parent.uuid if parent is not None else None
-    permissions.fill_id_perms(resource, write.now)
-    permissions.fill_perms2(resource, parent, own_uuid=bool(chosen))
+    permissions.fill_id_perms(resource, write.now, write.caller)
+    permissions.fill_perms2(resource, parent, own_uuid=bool(chosen), caller=write.caller)
     if resource.display_name is None:
         resource.display_name = resource.fq_name[-1]
     references.resolve(write, resource, declared.references, "create")

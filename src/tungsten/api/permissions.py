@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from tungsten.api.callers import SYSTEM, Caller
 from tungsten.api.errors import BadRequest
 from tungsten.model import Resource, type_of
 from tungsten.model.common import IdPermsType, PermType, PermType2, ShareType, UuidType
@@ -27,7 +28,7 @@ def halves(uuid: str) -> UuidType:
     return UuidType(uuid_mslong=value >> 64, uuid_lslong=value & _LOW_64)
 
 
-def fill_id_perms(resource: Resource, now: str) -> None:
+def fill_id_perms(resource: Resource, now: str, caller: Caller = SYSTEM) -> None:
     """Complete the ``id_perms`` of a new object."""
     given = resource.id_perms or IdPermsType()
     resource.id_perms = IdPermsType(
@@ -39,7 +40,11 @@ def fill_id_perms(resource: Resource, now: str) -> None:
         last_modified=now,
         uuid=halves(resource.uuid),
         permissions=PermType(
-            owner=OWNER, owner_access=ALL, group=GROUP, group_access=ALL, other_access=ALL
+            owner=caller.user or OWNER,
+            owner_access=ALL,
+            group=caller.roles[0] if caller.roles else GROUP,
+            group_access=ALL,
+            other_access=ALL,
         ),
     )
 
@@ -55,15 +60,18 @@ def change_id_perms(old: IdPermsType | None, new: IdPermsType | None) -> IdPerms
     return old
 
 
-def fill_perms2(resource: Resource, parent: Resource | None, *, own_uuid: bool) -> None:
+def fill_perms2(
+    resource: Resource, parent: Resource | None, *, own_uuid: bool, caller: Caller = SYSTEM
+) -> None:
     """Complete the ``perms2`` of a new object.
 
     ``own_uuid`` says that the client chose the uuid: a project so made owns itself, since the
-    uuid is then its identity at the orchestrator.
+    uuid is then its identity at the orchestrator. What is below no project belongs to the
+    caller's.
     """
     given = resource.perms2 or PermType2()
     resource.perms2 = PermType2(
-        owner=_owner(resource, given, parent, own_uuid),
+        owner=_owner(resource, given, parent, own_uuid, caller),
         owner_access=ALL if given.owner_access is None else given.owner_access,
         global_access=given.global_access or 0,
         share=list(given.share or []),
@@ -71,13 +79,16 @@ def fill_perms2(resource: Resource, parent: Resource | None, *, own_uuid: bool) 
     share_with_domain(resource)
 
 
-def _owner(resource: Resource, given: PermType2, parent: Resource | None, own_uuid: bool) -> str:
+def _owner(
+    resource: Resource, given: PermType2, parent: Resource | None, own_uuid: bool, caller: Caller
+) -> str:
     if own_uuid and type_of(resource).name == "project":
         return resource.uuid.replace("-", "")
     if given.owner:
         return given.owner
-    if parent is None or type_of(parent).name == "domain" or parent.perms2 is None:
-        return OWNER
+    above_projects = parent is None or type_of(parent).name in ("domain", "fabric")
+    if above_projects or parent is None or parent.perms2 is None:
+        return caller.project_id.replace("-", "") or OWNER
     return parent.perms2.owner or OWNER
 
 

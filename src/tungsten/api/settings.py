@@ -42,6 +42,72 @@ class ApiSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     page_size: Annotated[
         int, Meta(ge=1, description="Elements of a page when a paged list names no page_limit.")
     ] = 256
+    auth: Annotated[
+        Literal["noauth", "keystone"],
+        Meta(
+            description="How callers are known: not at all, whoever reaches the API may do "
+            "everything; or by tokens that Keystone gave them."
+        ),
+    ] = "noauth"
+    aaa_mode: Annotated[
+        Literal["no-auth", "cloud-admin", "rbac"],
+        Meta(
+            description="With Keystone, what callers may do: everything; everything, with "
+            "cloud_admin_role only; what api-access-lists and the objects' perms2 say. "
+            "PUT /aaa-mode changes it while the server runs, for all servers on its store."
+        ),
+    ] = "cloud-admin"
+    cloud_admin_role: Annotated[
+        str, Meta(min_length=1, description="The role that may do everything.")
+    ] = "admin"
+    global_read_only_role: Annotated[
+        str, Meta(description="The role that may read everything; empty: none.")
+    ] = ""
+    keystone_url: Annotated[
+        str, Meta(description="Where Keystone is: http://HOST:5000, with or without /v3.")
+    ] = ""
+    keystone_user: Annotated[
+        str, Meta(description="The API's own user at Keystone, that checks others' tokens.")
+    ] = "tungsten"
+    keystone_password_file: Annotated[
+        str, Meta(description="The file that holds the password of keystone_user.")
+    ] = ""
+    keystone_project: Annotated[str, Meta(description="The project of keystone_user.")] = "service"
+    keystone_user_domain: Annotated[
+        str, Meta(description="The name of the domain of keystone_user.")
+    ] = "Default"
+    keystone_project_domain: Annotated[
+        str, Meta(description="The name of the domain of keystone_project.")
+    ] = "Default"
+    keystone_ca_file: Annotated[
+        str,
+        Meta(description="Certificates of who signed Keystone's; empty: those of this machine."),
+    ] = ""
+    keystone_cache: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds for which Keystone is believed about a token without being asked "
+            "again; a token that it revokes is accepted so much longer.",
+        ),
+    ] = 60.0
+    admin_listen: Annotated[
+        str,
+        Meta(
+            description="With Keystone, address and port of the administrator's listener: the "
+            "same API for who knows admin_user and its password (HTTP Basic)."
+        ),
+    ] = "127.0.0.1:8095"
+    admin_user: Annotated[str, Meta(description="The user of the administrator's listener.")] = (
+        "admin"
+    )
+    admin_password_file: Annotated[
+        str,
+        Meta(
+            description="The file that holds the password of admin_user; empty: there is no "
+            "administrator's listener."
+        ),
+    ] = ""
     quota: Annotated[
         dict[str, int],
         Meta(

@@ -37,9 +37,10 @@ class Answer:
 class Api:
     """Requests to a server, and short cuts for the objects that most tests need."""
 
-    def __init__(self, port: int, session: aiohttp.ClientSession, store: Store) -> None:
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, service: ApiService, session: aiohttp.ClientSession, store: Store) -> None:
+        self.service = service
+        self.port = service.port
+        self.url = f"http://127.0.0.1:{service.port}"
         self.session = session
         self.store = store
 
@@ -144,7 +145,7 @@ async def serving(directory: Path, **settings: Any) -> AsyncIterator[Api]:
     try:
         await service.start()
         async with aiohttp.ClientSession() as session:
-            yield Api(service.port, session, store)
+            yield Api(service, session, store)
     finally:
         await service.stop()
         await store.close()

@@ -1,0 +1,155 @@
+"""Rules about calls, from the api-access-lists that concern a caller; what a call does.
+
+A request is a call to its path. Operations that name a type or an object in their body are also
+calls to that type: who may not update ports by ``PUT`` may not by ``ref-update`` or as a part of
+a transaction either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tungsten.api import objects, rbac
+from tungsten.api.bodies import Json
+from tungsten.api.callers import SYSTEM, Caller
+from tungsten.api.errors import Forbidden
+from tungsten.api.transactions import Write
+from tungsten.model import RESOURCE_TYPES, resource_type
+from tungsten.model.access import ApiAccessList
+from tungsten.store.base import Snapshot
+from tungsten.store.records import from_record
+
+READING = frozenset({"/fqname-to-id", "/id-to-fqname", "/list-bulk-collection"})
+"""POSTs that only read."""
+
+GLOBAL = ("default-global-system-config",)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a request is about, for the rules: path, letter, body."""
+
+    path: str
+    letter: str
+    body: Json
+    query: Mapping[str, str]
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether nothing is changed."""
+        return self.letter == "R" or self.path in READING
+
+
+def rules_for(snapshot: Snapshot, caller: Caller) -> rbac.Rules:
+    """The rules that concern a caller: those of the system, of its domain and of its project."""
+    system = snapshot.find("global-system-config", GLOBAL)
+    places = [system.uuid if system is not None else "", caller.domain_id, caller.project_id]
+    entries = []
+    for place in places:
+        for record in snapshot.children(place, "api-access-list") if place else []:
+            found = from_record(record)
+            assert isinstance(found, ApiAccessList)
+            said = found.api_access_list_entries
+            entries += (said.rbac_rule if said else None) or []
+    return rbac.merge(entries)
+
+
+def require_call(
+    rules: rbac.Rules, caller: Caller, letter: str, object_: str, fields: Iterable[str] = ()
+) -> None:
+    """Raise Forbidden unless the rules let a caller make a call."""
+    if not rbac.allows(rules, caller.roles, letter, object_, fields):
+        raise Forbidden(
+            f"Permission Denied for {caller.user} as {','.join(caller.roles)} to {letter} "
+            f"{object_} in {caller.project}"
+        )
+
+
+Part = tuple[str, str, tuple[str, ...]]
+"""Letter, object and fields of what a request does."""
+
+
+def parts_of(snapshot: Snapshot, call: Call) -> Iterable[Part]:
+    """All that a request does: the call itself, and what it does to objects of which types."""
+    object_ = rbac.object_of(call.path, RESOURCE_TYPES.keys())
+    inner = call.body.get(object_)
+    yield call.letter, object_, tuple(inner) if isinstance(inner, dict) else ()
+    match call.path:
+        case "/list-bulk-collection":
+            yield from _typed("R", call.body.get("type"))
+        case "/ref-update":
+            yield from _typed("U", call.body.get("type"))
+        case "/set-tag":
+            yield from _typed("U", call.body.get("obj_type"))
+        case "/prop-collection-update" | "/chown" | "/chmod" | "/ref-relax-for-delete":
+            yield from _of_uuid(snapshot, "U", call.body.get("uuid"))
+        case "/prop-collection-get":
+            yield from _of_uuid(snapshot, "R", call.query.get("uuid"))
+        case "/watch":
+            for name in call.query.get("resource_type", "").split(","):
+                yield from _typed("R", name)
+        case "/transaction":
+            yield from _of_operations(snapshot, call.body.get("operations"))
+
+
+def _typed(letter: str, name: Any, fields: tuple[str, ...] = ()) -> Iterable[Part]:
+    dashed_name = name.replace("_", "-") if isinstance(name, str) else ""
+    if dashed_name in RESOURCE_TYPES:
+        yield letter, dashed_name, fields
+
+
+def _of_uuid(snapshot: Snapshot, letter: str, uuid: Any) -> Iterable[Part]:
+    record = snapshot.get(uuid) if isinstance(uuid, str) else None
+    if record is not None:
+        yield letter, record.type, ()
+
+
+def _of_operations(snapshot: Snapshot, operations: Any) -> Iterable[Part]:
+    letters = {"create": "C", "update": "U", "delete": "D"}
+    for one in operations if isinstance(operations, list) else []:
+        if not isinstance(one, dict):
+            continue
+        operation = one.get("operation")
+        if operation in letters:
+            inner = one.get("object")
+            fields = tuple(inner) if isinstance(inner, dict) else ()
+            yield from _typed(letters[operation], one.get("type"), fields)
+        elif isinstance(operation, str):
+            call = Call(f"/{operation}", "C", one, {})
+            yield from parts_of(snapshot, call)
+
+
+DEFAULT_RULES: tuple[tuple[str, str | None, str], ...] = (
+    ("fqname-to-id", None, "CRUD"),
+    ("id-to-fqname", None, "CRUD"),
+    ("useragent-kv", None, "CRUD"),
+    ("documentation", None, "R"),
+    ("/", None, "R"),
+    ("watch", None, "R"),
+    ("logical-router", "logical_router_gateway_external", "R"),
+)
+"""What every role may do in the mode ``rbac``: (object, field, letters)."""
+
+
+def ensure_default_rules(write: Write) -> None:
+    """Make the list of rules that holds for everybody, if there is none yet."""
+    name = (*GLOBAL, "default-api-access-list")
+    if write.tx.find("api-access-list", name) is not None:
+        return
+    rules = [
+        {
+            "rule_object": object_,
+            "rule_field": field or "",
+            "rule_perms": [{"role_name": "*", "role_crud": letters}],
+        }
+        for object_, field, letters in DEFAULT_RULES
+    ]
+    body = {
+        "fq_name": list(name),
+        "parent_type": "global-system-config",
+        "api_access_list_entries": {"rbac_rule": rules},
+    }
+    system = replace(write, caller=SYSTEM, quota={})
+    objects.create(system, resource_type("api-access-list"), body)
