@@ -96,8 +96,13 @@ def listening_socket(listen: str) -> socket.socket:
     host, _, port = listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"{listen!r} is no address to listen on, expected HOST:PORT")
-    infos = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        raise ValueError(f"api.listen is {listen!r}; expected HOST:PORT with a port up to 65535")
+    try:
+        infos = socket.getaddrinfo(
+            host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        raise ValueError(f"api.listen is {listen!r}: {host!r} has no address: {error}") from error
     family, kind, protocol, _, address = infos[0]
     sock = socket.socket(family, kind, protocol)
     try:

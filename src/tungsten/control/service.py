@@ -13,6 +13,7 @@ half a configuration would take the rest for deleted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -42,7 +43,7 @@ from .introspect import MODULE, ControlView, control_requests
 from .introspect_agents import agent_neighbours, xmpp_connections
 from .introspect_bgp import bgp_neighbours
 from .introspect_structs import BgpNeighborResp
-from .settings import ControlSettings, split_listen
+from .settings import ControlSettings, check_router_id, split_listen
 from .tables import MASTER, Rib
 from .xmpp_peers import XmppPeers
 
@@ -73,6 +74,8 @@ class ControlService:
         self._introspect: IntrospectServer | None = None
         #: When the store last failed, and how.
         self._store_failure = (float("-inf"), "")
+        #: How to end what has been begun, the last first.
+        self._ends = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,8 +84,10 @@ class ControlService:
     async def start(self) -> None:
         """Load the configuration, then listen."""
         host, port = split_listen("xmpp_listen", self.settings.xmpp_listen)
+        check_router_id(self.settings.router_id)
         self._loop = asyncio.get_running_loop()
         self.peers = XmppPeers(self.settings, self.rib, self.instances, self.exporter)
+        self._ends.callback(self.peers.stop)
         self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
         self.peers.address_of = lambda name: router_address(self.graph, name)
         self.rib.on_marked = self.exporter.on_work = self.peers.on_work = self._schedule
@@ -93,7 +98,9 @@ class ControlService:
             pending_per_source=self.settings.pending_per_source,
         )
         self.server = XmppServer(host, port, self.peers, options=options)
+        self._ends.push_async_callback(self.server.stop)
         await self.server.start()
+        self._ends.push_async_callback(self.bgp.stop)
         await self.bgp.start(*self._bgp_listen())
         self._tasks = [
             asyncio.create_task(self._follow(), name="control configuration"),
@@ -110,11 +117,7 @@ class ControlService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        if self._introspect is not None:
-            await self._introspect.stop()
-        await self.bgp.stop()
-        await self.server.stop()
-        self.peers.stop()
+        await self._ends.aclose()
         self._loop = None
         if self._timer is not None:
             self._timer.cancel()
@@ -138,6 +141,7 @@ class ControlService:
         self._introspect = IntrospectServer(
             self.settings.introspect_listen, MODULE, control_requests(view)
         )
+        self._ends.push_async_callback(self._introspect.stop)
         await self._introspect.start()
 
     def _connections(self) -> list[ConnectionInfo]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import socket
+from ipaddress import IPv4Address
 from typing import Annotated
 
 import msgspec
@@ -110,3 +111,11 @@ def split_listen(key: str, text: str) -> tuple[str, int]:
     if match is None or int(match[2]) > 65535:
         raise ValueError(f"control.{key} is {text!r}; expected HOST:PORT with a port up to 65535")
     return match[1].strip("[]"), int(match[2])
+
+
+def check_router_id(text: str) -> None:
+    """Raises ``ValueError`` for a BGP identifier that is none."""
+    try:
+        IPv4Address(text or "0.0.0.1")
+    except ValueError:
+        raise ValueError(f"control.router_id is {text!r}; expected an IPv4 address") from None

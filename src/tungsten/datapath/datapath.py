@@ -20,6 +20,7 @@ process opens and attaches from inside the namespace whose ports it serves.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -379,8 +380,9 @@ def _check_place(pin_dir: Path, object_path: Path) -> None:
             f"{object_path}: {', '.join(differing)} differ from this version's abi module;"
             " rebuild the object, or regenerate the module"
         )
-    pin_dir.mkdir(parents=True, exist_ok=True)
-    if not is_bpffs(pin_dir):
+    with contextlib.suppress(FileNotFoundError, PermissionError):  # /sys takes no folders
+        pin_dir.mkdir(parents=True, exist_ok=True)
+    if not pin_dir.is_dir() or not is_bpffs(pin_dir):
         raise DatapathError(
             f"{pin_dir}: not on a BPF file system; mount one: mount -t bpf bpffs {pin_dir}"
         )

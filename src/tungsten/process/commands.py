@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tungsten.agent.settings import SettingsError
 from tungsten.process import config, daemons
 from tungsten.process.runtime import configure_logging
 from tungsten.process.settings import Settings
@@ -37,6 +38,9 @@ def _run(
     except StoreUnusable as error:
         typer.echo(f"tungsten: store.url {settings.store.url}: {error}", err=True)
         raise typer.Exit(1) from None
+    except SettingsError as error:
+        typer.echo(f"tungsten: {error}", err=True)
+        raise typer.Exit(2) from None
     raise typer.Exit(status)
 
 

@@ -10,10 +10,12 @@ Values from the environment and the command line are read as TOML values where t
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -87,12 +89,29 @@ def _value(text: str) -> Any:
 
 def _explain(message: str, file: Path | None, origin: Mapping[str, str]) -> str:
     """``msgspec``'s message with its ``$.section.key`` turned into section.key and a source."""
-    reason, at, place = message.partition(" - at `$")
-    if not at:
-        return f"{file or 'settings'}: {message}"
+    reason, _, place = message.partition(" - at `$")
     path = place.rstrip("`").lstrip(".")
-    source = origin.get(path) or str(file or "settings")
-    return f"{source}: {path or 'top level'}: {reason[0].lower()}{reason[1:]}"
+    unknown = re.search(r"unknown field `(.*)`", reason)
+    key = f"{path}.{unknown[1]}" if unknown else path
+    source = origin.get(key) or str(file or "settings")
+    told = f"{reason[0].lower()}{reason[1:]}{_accepted(path, unknown)}"
+    return f"{source}: {path or 'top level'}: {told}"
+
+
+def _accepted(path: str, unknown: re.Match[str] | None) -> str:
+    """What would have been accepted at a place: sections, keys, or words."""
+    section, _, key = path.partition(".")
+    sections = get_type_hints(Settings)
+    if unknown and not section:
+        return f"; sections are {', '.join(sections)}"
+    if section not in sections:
+        return ""
+    keys = get_type_hints(sections[section])
+    if unknown:
+        near = difflib.get_close_matches(unknown[1], keys, 1)
+        return f"; did you mean {near[0]}?" if near else f"; keys are {', '.join(keys)}"
+    words = get_args(keys.get(key)) if get_origin(keys.get(key)) is Literal else ()
+    return f"; accepted are {', '.join(map(str, words))}" if words else ""
 
 
 def example() -> str:

@@ -45,11 +45,18 @@ def test_a_text_setting_may_look_like_a_number() -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["api.lisen=x:1"], "unknown field `lisen`"),
+        (
+            ["api.lisen=x:1"],
+            "--set api.lisen: api: object contains unknown field `lisen`; did you mean listen?",
+        ),
+        (["log.colour=x"], "unknown field `colour`; keys are level, format"),
         (["apis.listen=x:1"], "no section 'apis'"),
         (["api.listen"], "expected section.key=value"),
         (["listen=x"], "not of the form section.key"),
-        (["log.level=loud"], "--set log.level: log.level: invalid enum value 'loud'"),
+        (
+            ["log.level=loud"],
+            "--set log.level: log.level: invalid enum value 'loud'; accepted are debug, info",
+        ),
     ],
 )
 def test_a_wrong_override_is_refused_with_its_reason(overrides: list[str], words: str) -> None:
@@ -64,7 +71,7 @@ def test_a_wrong_override_is_refused_with_its_reason(overrides: list[str], words
         ("[api", "not TOML"),
         ("[api]\nlistn = 1\n", "unknown field `listn`"),
         ("[api]\nmax_body = true\n", "api.max_body: expected `int`"),
-        ("[other]\n", "unknown field `other`"),
+        ("[other]\n", "unknown field `other`; sections are store, api, control"),
     ],
 )
 def test_a_wrong_file_is_refused_with_file_key_and_reason(
