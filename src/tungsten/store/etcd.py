@@ -59,6 +59,7 @@ from tungsten.store.base import (
 )
 from tungsten.store.etcd_client import (
     DEADLINE,
+    TRY,
     Access,
     Cluster,
     Connection,
@@ -82,8 +83,9 @@ PATIENCE = 30.0
 #: Seconds between two looks whether etcd answers and the replica keeps up.
 LOOK = 1.0
 
-#: Seconds that the replica may be behind before its watch is begun anew.
-BEHIND = 5.0
+#: Seconds that the replica may be behind before its watch is begun anew, and seconds that it may
+#: take after that.
+LATE, BEHIND = 1.0, 5.0
 
 #: Seconds that a fence stays: longer than any call can be on its way.
 FENCE = 24 * 3600
@@ -389,8 +391,7 @@ class EtcdStore:
         if self.stale:
             return
         try:
-            if not await self._reached(await self._head()):
-                self._set_stale(True, "the replica is behind")
+            await self._catch_up(await self._head())
         except StoreUnavailable as error:
             self._set_stale(True, str(error))
 
@@ -413,11 +414,9 @@ class EtcdStore:
                 if head < self._replica.revision:
                     log.error("etcd_went_back", head=head, replica=self._replica.revision)
                     self._follower.kick(reload=True)
-                elif await self._reached(head):
-                    self._set_stale(False)
                 else:
-                    self._set_stale(True, "the replica is behind")
-                    self._follower.kick()
+                    await self._catch_up(head)
+                    self._set_stale(False)
             except StoreError as error:
                 self._set_stale(True, str(error))
 
@@ -463,8 +462,11 @@ class EtcdStore:
                 await asyncio.shield(asyncio.wrap_future(plan.ended))
 
     async def _catch_up(self, revision: int) -> None:
+        """Wait for a commit that etcd has; when it is late, have it sent by another member."""
+        if await self._reached(revision, LATE):
+            return
+        self._follower.kick()
         if not await self._reached(revision):
-            self._follower.kick()
             raise StoreUnavailable(f"{self._access}: the replica does not get to {revision}")
 
     async def _commit(self, trial: Trial, guards: Collection[Guard]) -> bool:
@@ -481,8 +483,8 @@ class EtcdStore:
             return await self._settle(plan, fence, loads, error)
         faults.point("store.commit.after")
         if answer.succeeded:
-            if not await self._reached(answer.header.revision):
-                log.warning("replica_late", revision=answer.header.revision)
+            with suppress(StoreUnavailable):  # it is committed; reads will wait, or be stale
+                await self._catch_up(answer.header.revision)
             return True
         self._conflicts += 1
         found = [one.response_range.kvs for one in answer.responses]
@@ -497,14 +499,15 @@ class EtcdStore:
         """After no answer: make sure that it cannot commit any more; whether it has."""
         if self._fence == fence:
             self._fence = str(uuid4())
+        deadline = time.monotonic() + (LATE if self.stale else DEADLINE - TRY)
         try:
-            granted = await self._cluster.ask(
-                "Lease", "LeaseGrant", pb.LeaseGrantRequest(TTL=FENCE)
-            )
+            grant = pb.LeaseGrantRequest(TTL=FENCE)
+            granted = await self._cluster.ask("Lease", "LeaseGrant", grant, deadline)
             request = pb.PutRequest(key=self.keys.fence(fence), lease=granted.ID)
-            await self._cluster.ask("KV", "Put", request)
+            await self._cluster.ask("KV", "Put", request, deadline)
             await self._catch_up(await self._head())
         except StoreError as error:
+            self._set_stale(True, str(error))
             raise StoreUnavailable(
                 f"it is not known whether a transaction was committed: {cause}; then {error}"
             ) from cause

@@ -135,9 +135,7 @@ def translated(error: grpc.RpcError, endpoint: str) -> StoreError:
             f"etcd at {endpoint} is out of space (NOSPACE): compact and defragment it or raise"
             " --quota-backend-bytes, then disarm its alarm; until then it can only be read"
         )
-    if code is grpc.StatusCode.INVALID_ARGUMENT and (
-        "too many operations" in text or "too large" in text
-    ):
+    if any(sign in text for sign in ("too many operations", "too large", "larger than max")):
         return TransactionTooLarge(
             f"etcd at {endpoint} does not take a transaction of this size ({text}):"
             " see --max-txn-ops and --max-request-bytes"

@@ -1,0 +1,456 @@
+"""What is the cluster engine's own: several writers, cut connections, compaction, limits, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+from aetcd.rpc import rpc_pb2 as pb
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.store.cut_proxy import CutProxy
+from tests.unit.store.store_samples import OLD_ETCD, etcd, etcd_place, record, uuid_of
+from tests.unit.store.watch_properties import WatchValidator
+
+from tungsten.store import open_store
+from tungsten.store.base import (
+    Compacted,
+    Record,
+    Snapshot,
+    StoreError,
+    StoreUnavailable,
+    StoreUnusable,
+    Transaction,
+)
+from tungsten.store.etcd import EtcdStore
+from tungsten.store.etcd_client import TransactionTooLarge, is_patched
+from tungsten.store.etcd_keys import Keys, decode_head, decode_record, encode_record
+from tungsten.testing.etcd import EtcdCluster, free_ports
+
+
+def open_at(place: str) -> EtcdStore:
+    return EtcdStore.open(place, options=OLD_ETCD)
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[tuple[EtcdStore, EtcdStore]]:
+    """Two processes' stores, as it were."""
+    one, two = (open_at(etcd_place(tmp_path)) for _ in range(2))
+    yield one, two
+    await one.close()
+    await two.close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[CutProxy]:
+    with CutProxy(etcd().endpoints) as running:
+        yield running
+
+
+def creating(*numbers: int) -> Callable[[Transaction], None]:
+    """A transaction that creates records."""
+
+    def run(tx: Transaction) -> None:
+        for number in numbers:
+            tx.create(record(number))
+
+    return run
+
+
+async def state(store: EtcdStore) -> tuple[int, list[Record]]:
+    return await store.load()
+
+
+# Several writers.
+
+
+async def test_no_update_of_two_writers_is_lost(stores: tuple[EtcdStore, EtcdStore]) -> None:
+    await stores[0].transact(lambda tx: tx.create(record(1, body=b"0")))
+
+    def add(tx: Transaction) -> None:
+        held = tx.get(uuid_of(1))
+        assert held is not None
+        tx.update(record(1, body=str(int(held.body) + 1).encode()))
+
+    await asyncio.gather(*(store.transact(add) for store in stores for _ in range(40)))
+    held = await stores[1].read(lambda s: s.get(uuid_of(1)))
+    assert held is not None
+    assert held.body == b"80"
+
+
+async def test_two_writers_never_give_a_number_twice(stores: tuple[EtcdStore, EtcdStore]) -> None:
+    await stores[0].transact(creating(1))
+
+    def take_number(tx: Transaction) -> int | None:
+        return tx.claim_number("n", range(100), uuid_of(1))
+
+    given_out = await asyncio.gather(
+        *(store.transact(take_number) for store in stores for _ in range(60))
+    )
+    numbers = [number for number in given_out if number is not None]
+    assert sorted(numbers) == list(range(100))
+    assert given_out.count(None) == 20
+
+
+async def test_two_writers_leave_no_dangling_reference(
+    stores: tuple[EtcdStore, EtcdStore],
+) -> None:
+    draw = random.Random(5)
+
+    def change(tx: Transaction) -> None:
+        number = draw.randrange(1, 8)
+        if tx.get(uuid_of(number)) is not None:
+            tx.delete(uuid_of(number))
+            return
+        others = [n for n in range(1, 8) if n != number and tx.get(uuid_of(n)) is not None]
+        parent = draw.choice(others) if others and draw.random() < 0.5 else None
+        refs = tuple(draw.sample(others, min(len(others), 2)))
+        tx.create(record(number, parent=parent, refs=refs[:1], weak=refs[1:]))
+        tx.claim("s", str(number), draw.choice([uuid_of(number), *map(uuid_of, refs)]))
+
+    async def worker(store: EtcdStore) -> None:
+        for _ in range(25):
+            with suppress(StoreError):
+                await store.transact(change)
+
+    await asyncio.gather(*(worker(store) for store in stores for _ in range(4)))
+    _, records = await stores[0].load()
+    there = {one.uuid for one in records}
+    for one in records:
+        assert {edge.target for edge in one.edges} <= there
+        assert one.parent is None or one.parent in there
+    owners = await stores[0].read(lambda s: {owner for _, owner in s.claims("s")})
+    assert owners <= there
+    assert await state(stores[0]) == await state(stores[1])
+
+
+async def test_what_was_listed_may_not_change_before_the_commit(
+    stores: tuple[EtcdStore, EtcdStore],
+) -> None:
+    """Each writer adds a record only if the type has less than five: five there will be."""
+
+    def add(tx: Transaction, number: int) -> None:
+        if len(list(tx.records("virtual-network"))) < 5:
+            tx.create(record(number))
+
+    await asyncio.gather(
+        *(
+            store.transact(partial(add, number=10 * at + n))
+            for at, store in enumerate(stores)
+            for n in range(1, 9)
+        )
+    )
+    assert len((await stores[0].load())[1]) == 5
+
+
+async def test_a_read_sees_what_another_process_has_written(
+    stores: tuple[EtcdStore, EtcdStore],
+) -> None:
+    def there(snapshot: Snapshot) -> set[int]:
+        return {n for n in range(1, 30) if snapshot.get(uuid_of(n)) is not None}
+
+    for number in range(1, 30):
+        await stores[number % 2].transact(creating(number))
+        reader = stores[1 - number % 2]
+        assert number in await reader.read(there)
+
+
+# Connections.
+
+
+async def test_a_watch_goes_on_after_its_connection_was_cut(
+    tmp_path: Path, proxy: CutProxy
+) -> None:
+    writer = open_at(etcd_place(tmp_path))
+    store = open_at(f"{proxy.endpoint}/{tmp_path}")
+    validator = WatchValidator(gapless=False)
+    watch = store.watch(0)
+    for round_ in range(4):
+        await writer.transact(creating(10 * round_ + 1))
+        validator.receive(await asyncio.wait_for(anext(watch), 10))
+        proxy.cut()
+        await writer.transact(creating(10 * round_ + 2))
+        proxy.heal()
+        validator.receive(await asyncio.wait_for(anext(watch), 10))
+    assert len(validator.commits) == 8
+    validator.check_state(*await writer.load())
+    await store.close()
+    await writer.close()
+
+
+async def test_what_nobody_answered_is_committed_once_or_not_at_all(
+    tmp_path: Path, proxy: CutProxy
+) -> None:
+    """The connection is cut after so many bytes of the exchange; a second endpoint is there."""
+    store = open_at(f"{proxy.endpoint},{etcd_place(tmp_path)}")
+    for number in range(1, 16):
+        store._cluster._at = 0
+        await store.ask("KV", "Range", pb.RangeRequest(key=b"x"))  # the connection is up
+        proxy.cut_after = 40 * (number - 1) + 1
+        await asyncio.wait_for(store.transact(creating(number)), 10)
+        proxy.cut()
+        proxy.heal()
+    assert len((await store.load())[1]) == 15
+    await store.close()
+
+
+async def test_an_unanswered_transaction_that_was_committed_is_found(
+    tmp_path: Path, proxy: CutProxy
+) -> None:
+    direct = open_at(etcd_place(tmp_path))
+    store = open_at(f"{proxy.endpoint},{etcd_place(tmp_path)}")
+    await store.transact(creating(1))
+    store._cluster._at = 0
+    proxy.mute = True
+    runs = 0
+
+    def run(tx: Transaction) -> str:
+        nonlocal runs
+        runs += 1
+        tx.create(record(2))
+        return "done"
+
+    assert await store.transact(run) == "done"
+    assert runs == 1
+    assert len((await direct.load())[1]) == 2
+    fences = pb.RangeRequest(
+        key=store.keys.fences, range_end=store.keys.fences[:-1] + b"0", count_only=True
+    )
+    assert (await direct.ask("KV", "Range", fences)).count == 1
+    proxy.heal()
+    await store.transact(creating(3))
+    await store.close()
+    await direct.close()
+
+
+async def test_without_an_answer_and_without_another_member_the_outcome_is_unknown(
+    tmp_path: Path, proxy: CutProxy
+) -> None:
+    store = open_at(f"{proxy.endpoint}/{tmp_path}")
+    await store.transact(creating(1))
+    proxy.cut()
+    with pytest.raises(StoreUnavailable, match="not known whether"):
+        await store.transact(creating(2))
+    assert len((await store.load())[1]) == 1
+    assert store.stale
+    proxy.heal()
+    async with asyncio.timeout(10):
+        while (await store.load())[0] and store.stale:
+            await asyncio.sleep(0.05)
+    with suppress(StoreError):
+        await store.transact(creating(2))
+    assert len((await store.load())[1]) == 2
+    await store.close()
+
+
+# Compaction.
+
+
+async def compact(store: EtcdStore) -> int:
+    revision = await store.read(lambda s: s.revision)
+    await store.ask("KV", "Compact", pb.CompactionRequest(revision=revision, physical=True))
+    return revision
+
+
+async def test_a_watch_from_before_the_compaction_is_told_so(
+    stores: tuple[EtcdStore, EtcdStore],
+) -> None:
+    store = stores[0]
+    for number in range(1, 6):
+        await store.transact(creating(number))
+    last = await compact(store)
+    await store.transact(lambda tx: tx.delete(uuid_of(1)))
+    late = open_at(f"{etcd().endpoints}/{store.keys.base.decode().strip('/')}")
+    for after in (0, last - 1):
+        with pytest.raises(Compacted):
+            await asyncio.wait_for(anext(late.watch(after)), 5)
+    commit = await asyncio.wait_for(anext(late.watch(last)), 5)
+    assert [change.record.uuid for change in commit.changes] == [uuid_of(1)]
+    await late.close()
+
+
+async def test_a_replica_that_missed_the_compacted_is_loaded_anew(
+    tmp_path: Path, proxy: CutProxy
+) -> None:
+    writer = open_at(etcd_place(tmp_path))
+    store = open_at(f"{proxy.endpoint}/{tmp_path}")
+    await writer.transact(creating(1, 2, 3))
+    before = await store.read(lambda s: s.revision)
+    proxy.cut()
+    await writer.transact(lambda tx: tx.delete(uuid_of(1)))
+    await writer.transact(lambda tx: tx.update(record(2, body=b"[]")))
+    await compact(writer)
+    proxy.heal()
+    async with asyncio.timeout(10):
+        while store._follower.loads < 2:
+            await asyncio.sleep(0.02)
+    assert await state(store) == await state(writer)
+    with pytest.raises(Compacted):
+        await asyncio.wait_for(anext(store.watch(before)), 5)
+    await store.transact(creating(4))
+    assert {r.uuid for r in (await writer.load())[1]} == set(map(uuid_of, (2, 3, 4)))
+    await store.close()
+    await writer.close()
+
+
+async def test_writes_that_are_not_ours_do_not_pass_for_commits(
+    stores: tuple[EtcdStore, EtcdStore],
+) -> None:
+    store = stores[0]
+    await store.transact(creating(1))
+    stray = pb.PutRequest(key=store.keys.record(uuid_of(2)), value=encode_record(record(2), 0))
+    await store.ask("KV", "Put", stray)
+    async with asyncio.timeout(10):
+        while store._follower.loads < 2:
+            await asyncio.sleep(0.02)
+    await store.transact(creating(3))
+    assert await state(stores[0]) == await state(stores[1])
+
+
+# Limits.
+
+
+async def test_an_etcd_with_its_usual_limits_takes_what_fits(tmp_path: Path) -> None:
+    with EtcdCluster(tmp_path / "etcd", options=()) as small:
+        store = open_at(f"{small.endpoints}/limits")
+        with pytest.raises(TransactionTooLarge, match="max-txn-ops"):
+            await store.transact(creating(*range(1, 200)))
+        for begin in range(1, 201, 40):
+            await store.transact(creating(*range(begin, begin + 40)))
+
+        def read_many(tx: Transaction) -> None:
+            assert all(tx.get(uuid_of(n)) for n in range(1, 200))
+            tx.update(record(200, body=b"[]"))
+
+        await store.transact(read_many)
+        with pytest.raises(TransactionTooLarge, match="max-request-bytes"):
+            await store.transact(lambda tx: tx.create(record(300, body=b"x" * 3_000_000)))
+        assert len((await store.load())[1]) == 200
+        await store.close()
+
+
+async def test_a_store_of_many_pages_is_loaded_at_one_revision(
+    stores: tuple[EtcdStore, EtcdStore], tmp_path: Path
+) -> None:
+    def run(tx: Transaction, begin: int) -> None:
+        for number in range(begin, begin + 400):
+            tx.create(record(number, body=b"x" * 4000))
+
+    for begin in range(1, 2000, 400):
+        await stores[0].transact(partial(run, begin=begin))
+    late = open_at(etcd_place(tmp_path))
+    assert await state(late) == await state(stores[0])
+    await late.close()
+
+
+async def test_a_full_etcd_can_be_read_and_says_what_to_do(tmp_path: Path) -> None:
+    options = ("--quota-backend-bytes", str(4 * 1024 * 1024))
+    with EtcdCluster(tmp_path / "etcd", options=options) as small:
+        store = open_at(f"{small.endpoints}/full")
+
+        def fill(tx: Transaction, number: int) -> None:
+            tx.update(record(1, body=str(number).encode() * 100_000))
+
+        async def fill_up() -> None:
+            await store.transact(creating(1))
+            for number in range(100, 200):
+                await store.transact(partial(fill, number=number))
+
+        with pytest.raises(StoreUnavailable, match="NOSPACE"):
+            await fill_up()
+        before = await store.load()
+        assert len(before[1]) == 1
+        assert not store.stale
+        revision = await store.read(lambda s: s.revision)
+        await store.ask("KV", "Compact", pb.CompactionRequest(revision=revision, physical=True))
+        await store.ask("Maintenance", "Defragment", pb.DefragmentRequest())
+        for one in (await store.ask("Maintenance", "Alarm", pb.AlarmRequest())).alarms:
+            off = pb.AlarmRequest(
+                action=pb.AlarmRequest.DEACTIVATE, memberID=one.memberID, alarm=one.alarm
+            )
+            await store.ask("Maintenance", "Alarm", off)
+        await store.transact(lambda tx: tx.update(record(1)))
+        assert (await store.load())[0] > before[0]
+        await store.close()
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("etcd:127.0.0.1/p", "'127.0.0.1' is no endpoint of etcd: HOST:PORT expected"),
+        ("etcd:h:0/p", "'h:0' is no endpoint"),
+        ("etcd:a:b:2379/p", "'a:b:2379' is no endpoint"),
+        ("etcd:h:2379,/p", "'' is no endpoint"),
+        ("etcd:h:2379", "has no prefix"),
+        ("etcd:h:2379/", "has no prefix"),
+    ],
+)
+def test_a_url_that_names_no_cluster_is_refused(url: str, why: str) -> None:
+    with pytest.raises(StoreUnusable) as caught:
+        open_store(url)
+    assert why in str(caught.value)
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
+    ports = free_ports(2)
+    began = time.monotonic()
+    with pytest.raises(StoreUnusable, match="cannot be opened"):
+        open_at(",".join(f"127.0.0.1:{port}" for port in ports) + "/p")
+    assert time.monotonic() - began < 5
+
+
+def test_a_reader_does_not_make_a_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="not in etcd yet"):
+        EtcdStore.open(etcd_place(tmp_path), readonly=True, options=OLD_ETCD)
+
+
+async def test_a_reader_does_not_write(tmp_path: Path) -> None:
+    writer = open_at(etcd_place(tmp_path))
+    reader = EtcdStore.open(etcd_place(tmp_path), readonly=True, options=OLD_ETCD)
+    with pytest.raises(StoreUnavailable, match="reading only"):
+        await reader.transact(creating(1))
+    await reader.close()
+    await writer.close()
+
+
+async def test_another_layout_is_refused(tmp_path: Path) -> None:
+    store = open_at(etcd_place(tmp_path))
+    await store.ask("KV", "Put", pb.PutRequest(key=store.keys.layout, value=b"7"))
+    with pytest.raises(StoreUnusable, match="has layout b'7'; this version reads b'1'"):
+        open_at(etcd_place(tmp_path))
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "patched"),
+    [
+        ("3.4.23", False),
+        ("3.5.32", False),
+        ("3.5.33", True),
+        ("3.6.13", False),
+        ("3.6.14", True),
+        ("3.7.0", False),
+        ("3.7.1", True),
+        ("3.8.0", True),
+        ("4.0.0-rc.1", True),
+        ("nonsense", False),
+    ],
+)
+def test_versions_with_known_holes_are_told_apart(version: str, patched: bool) -> None:
+    assert is_patched(version) is patched
+
+
+@given(st.binary(max_size=200))
+def test_foreign_values_are_refused_in_the_stores_words(value: bytes) -> None:
+    for decode in (partial(decode_record, "u", revision=1), decode_head, Keys("p").claim_of):
+        with suppress(StoreUnusable):
+            decode(value)
