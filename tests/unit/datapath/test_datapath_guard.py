@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
 from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
@@ -109,6 +109,27 @@ class TestServices:
         assert (header.vif, header.vrf, header.cmd) == (VM3, 1, TrapCmd.L3_PROTOCOLS)
         assert frame == bytes(sent)
         assert len(result.data) == len(sent) + 44
+
+    @pytest.mark.parametrize(
+        "options", [[], [IPOption_NOP()] * 4], ids=["plain", "with IP options"]
+    )
+    @pytest.mark.parametrize("to", [str(mac(VM4)), "ff:ff:ff:ff:ff:ff", str(VRRP_MAC)])
+    def test_no_workload_is_the_dhcp_server(self, rig: Rig, to: str, options: object) -> None:
+        head = Ether(src=str(mac(VM3)), dst=to)
+        offer = (
+            head / IP(src=address(VM3), dst=address(VM4), options=options) / UDP(sport=67, dport=68)
+        )
+        assert rig.send(VM3, offer).drops == {DropReason.INVALID_SOURCE: 1}
+
+    def test_a_dhcp_server_may_be_where_the_service_or_the_guard_is_off(self, rig: Rig) -> None:
+        offer = bridged(VM4)
+        offer[IP].payload = UDP(sport=67, dport=68)
+        for flags, guard in (
+            (VifFlag.L2 | VifFlag.L3, VifGuard.MAC | VifGuard.IP),
+            (VifFlag.L2 | VifFlag.L3 | VifFlag.DHCP, VifGuard(0)),
+        ):
+            rig.vif(VM3, flags=flags, guard=guard)
+            assert rig.send(VM3, offer).sent == {VM4: 1}
 
     def test_dhcp_of_a_port_without_the_service_is_ordinary(self, rig: Rig) -> None:
         rig.vif(VM3, flags=VifFlag.L2 | VifFlag.L3)

@@ -80,6 +80,12 @@ class TestRouting:
         inner = IP(bytes(label.payload))
         assert (inner.src, inner.dst, inner.ttl) == (address(VM3), address(9), 29)
 
+    def test_the_last_hop_of_a_packet_does_not_end_its_label(self, rig: Rig) -> None:
+        """Who takes off a label drops one that has run out."""
+        outer = rig.send(VM3, routed(address(9), ttl=2)).packet
+        label = MPLS(bytes(outer[UDP].payload))
+        assert (label.ttl, IP(bytes(label.payload)).ttl) == (2, 1)
+
     def test_gre_tunnels_carry_a_label(self, rig: Rig) -> None:
         rig.dp.routes[1, IPv4Network("10.1.0.9/32")] = Route(nh=NH_GRE, label=109)
         outer = rig.send(VM3, routed(address(9))).packet

@@ -32,15 +32,16 @@ INLINE struct vif *receive(struct __sk_buff *skb, struct work *work)
 	return vif;
 }
 
-INLINE int is_dhcp(struct __sk_buff *skb, const struct iphdr *ip)
+/* Whether UDP goes from one port to another; a fragment without ports does not. */
+INLINE int is_udp(struct __sk_buff *skb, const struct iphdr *ip, __u32 source, __u32 dest)
 {
-	struct udphdr *udp;
+	__u32 at_ports = ETH_LEN + ip->ihl * 4;
+	__be16 ports[2];
 
-	if (ip->protocol != IPPROTO_UDP || ip->ihl != 5 || ip->frag_off & bpf_htons(IP_OFFSET))
+	if (ip->protocol != IPPROTO_UDP || ip->frag_off & bpf_htons(IP_OFFSET) ||
+	    bpf_skb_load_bytes(skb, at_ports, ports, sizeof(ports)))
 		return 0;
-	udp = at(skb, ETH_LEN + IP_LEN, sizeof(*udp));
-	return udp && udp->source == bpf_htons(PORT_DHCP_CLIENT) &&
-	       udp->dest == bpf_htons(PORT_DHCP_SERVER);
+	return ports[0] == bpf_htons(source) && ports[1] == bpf_htons(dest);
 }
 
 /* IPv4 of a workload, before it is bridged or routed; VERDICT_NEXT: go on. */
@@ -60,8 +61,12 @@ INLINE int workload_ipv4(struct __sk_buff *skb, struct work *work, struct vif *v
 	ip = (void *)(eth + 1);
 	if (!ip_valid(skb, ip))
 		return drop(work, DROP_INVALID_PACKET);
-	if (vif->flags & VIF_DHCP && is_dhcp(skb, ip))
-		return trap(skb, work, TRAP_L3_PROTOCOLS, 0);
+	if (vif->flags & VIF_DHCP) {
+		if (is_udp(skb, ip, PORT_DHCP_CLIENT, PORT_DHCP_SERVER))
+			return trap(skb, work, TRAP_L3_PROTOCOLS, 0);
+		if (vif->guard & GUARD_IP && is_udp(skb, ip, PORT_DHCP_SERVER, PORT_DHCP_CLIENT))
+			return drop(work, DROP_INVALID_SOURCE);
+	}
 	if (!ip_allowed(work->vif, vif, eth->h_source, ip->saddr))
 		return drop(work, DROP_SOURCE_IP);
 	if (!mac_equal(eth->h_dest, vif->mac))

@@ -149,12 +149,17 @@ INLINE int tunnel_grow(struct __sk_buff *skb, __u32 flags, int inner)
 	return error;
 }
 
-/* What the label's TTL starts from: the packet's own, 64 for frames. */
+/*
+ * What the label's TTL starts from: the packet's own, 64 for frames. At least 2: who takes the
+ * label off counts it down, and the last hop that a packet had left was this one, not that.
+ */
 INLINE __u32 label_ttl(struct __sk_buff *skb, const struct work *work)
 {
 	struct iphdr *ip = at(skb, ETH_LEN, IP_LEN);
 
-	return work->l3 && ip && ip->ttl ? ip->ttl : 64;
+	if (!work->l3 || !ip)
+		return 64;
+	return ip->ttl > 2 ? ip->ttl : 2;
 }
 
 GLOBAL int tunnel_output(struct __sk_buff *skb, struct work *work)
