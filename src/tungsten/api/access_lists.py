@@ -14,7 +14,7 @@ from typing import Any
 from tungsten.api import objects, rbac
 from tungsten.api.bodies import Json
 from tungsten.api.callers import SYSTEM, Caller
-from tungsten.api.errors import Forbidden
+from tungsten.api.errors import Forbidden, echo
 from tungsten.api.transactions import Write
 from tungsten.model import RESOURCE_TYPES, resource_type
 from tungsten.model.access import ApiAccessList
@@ -23,6 +23,32 @@ from tungsten.store.records import from_record
 
 READING = frozenset({"/fqname-to-id", "/id-to-fqname", "/list-bulk-collection"})
 """POSTs that only read."""
+
+RULED = frozenset(
+    {
+        *READING,
+        "/obj-perms",
+        "/aaa-mode",
+        "/chmod",
+        "/chown",
+        "/int-pool",
+        "/int-pools",
+        "/prop-collection-get",
+        "/prop-collection-update",
+        "/ref-relax-for-delete",
+        "/ref-update",
+        "/set-tag",
+        "/start-profile",
+        "/stop-profile",
+        "/transaction",
+        "/useragent-kv",
+        "/watch",
+    }
+)
+"""Actions that the rules decide on, and that ask every object they touch for permission.
+
+Others, and those that are added, are for administrators only.
+"""
 
 GLOBAL = ("default-global-system-config",)
 
@@ -54,6 +80,13 @@ def rules_for(snapshot: Snapshot, caller: Caller) -> rbac.Rules:
             said = found.api_access_list_entries
             entries += (said.rbac_rule if said else None) or []
     return rbac.merge(entries)
+
+
+def refuse_unruled(call: Call) -> None:
+    """Raise Forbidden for an action that no rule can allow."""
+    about = rbac.object_of(call.path, RESOURCE_TYPES.keys())
+    if about not in RESOURCE_TYPES and call.path not in RULED:
+        raise Forbidden(f"Permission Denied: {echo(call.path)} is for administrators only")
 
 
 def require_call(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -136,6 +136,11 @@ class ApiApp:
                 for path, methods in OPERATIONS.items()
             },
         }
+
+    @property
+    def paths(self) -> Collection[str]:
+        """The paths that are served beside those of the resource types."""
+        return self._actions.keys()
 
     def stop(self) -> None:
         """End the streams."""

@@ -30,7 +30,7 @@ async def foretell(engine: Engine, body: Json, base: str) -> Json:
     drop, compiling, caller = engine.drop_unknown, plan.wants_compiling(body), CALLER.get()
     return await engine.read(
         lambda snapshot: plan.run(
-            Write(Overlay(snapshot), timestamp(), caller),
+            Write(Overlay(snapshot), timestamp(), caller, engine.quota),
             asked,
             base,
             drop=drop,

@@ -27,6 +27,7 @@ from tungsten.api.access_lists import (
     Call,
     ensure_default_rules,
     parts_of,
+    refuse_unruled,
     require_call,
     rules_for,
 )
@@ -136,6 +137,7 @@ class Front:
             raise Forbidden("403 Permission Denied")
         if not caller.roles:
             raise Unauthorized("roles empty!!")
+        refuse_unruled(call)
         rules = rules_for(snapshot, caller)
         if not rules:
             raise Forbidden("Permission Denied RBAC rule list empty")

@@ -75,6 +75,11 @@ class ApiService:
         return self._server.port
 
     @property
+    def paths(self) -> frozenset[str]:
+        """The paths that are served beside those of the resource types."""
+        return frozenset(self._app.paths)
+
+    @property
     def admin_port(self) -> int:
         """The port of the administrator's listener; 0 while there is none."""
         return self._admin.port if self._admin is not None else 0
