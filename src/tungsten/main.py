@@ -7,11 +7,12 @@ import sys
 import typer
 
 PROCESSES = {"api", "compiler", "controller", "control", "agent", "config"}
+STORE = {"backup", "restore", "db"}
 
 
 def application(word: str | None) -> typer.Typer:
     """The commands to offer for the first word of a command line; all of them for help."""
-    if word in PROCESSES:
+    if word in PROCESSES | STORE:
         from tungsten.process import commands
 
         return commands.app
@@ -23,6 +24,7 @@ def application(word: str | None) -> typer.Typer:
     if word is None or word.startswith("-"):
         for command in commands.app.registered_commands:
             app.registered_commands.append(command)
+        app.registered_groups.extend(commands.app.registered_groups)
         _with_lab(app)
     return app
 

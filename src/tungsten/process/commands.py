@@ -11,12 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from tungsten.agent.settings import SettingsError
-from tungsten.process import config, daemons
+from tungsten.process import config, daemons, store_commands
 from tungsten.process.runtime import configure_logging
 from tungsten.process.settings import Settings
 from tungsten.store import StoreUnusable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command()(store_commands.backup)
+app.command()(store_commands.restore)
+app.add_typer(store_commands.db, name="db")
 
 File = Annotated[Path | None, typer.Option("--config", help="TOML settings file.")]
 Sets = Annotated[

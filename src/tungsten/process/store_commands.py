@@ -1,0 +1,130 @@
+"""The commands that take the store itself in hand: ``tungsten backup|restore`` and ``db check``.
+
+They open the store of the settings, not the API, so they work when nothing else does. A backup
+and a check only read, also beside running processes. A restore writes into an empty store and is
+for the time before anything is started on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from tungsten.process import config
+from tungsten.process.daemons import open_configured
+from tungsten.process.runtime import configure_logging
+from tungsten.process.settings import Settings
+from tungsten.store.base import Store, StoreError
+
+T = TypeVar("T")
+
+File = Annotated[Path | None, typer.Option("--config", help="TOML settings file.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value, over file and environment.")
+]
+Url = Annotated[str | None, typer.Option("--store", help="sqlite:FILE or etcd:HOST:PORT/PREFIX.")]
+
+#: Records in one transaction of a restore into etcd, which bounds its transactions.
+AT_ONCE = 10
+
+db = typer.Typer(no_args_is_help=True, help="Look the store over.")
+
+
+@contextmanager
+def _settings(file: Path | None, sets: list[str] | None, url: str | None) -> Iterator[Settings]:
+    """The settings; what they or the store refuse ends the command with the reason."""
+    try:
+        given = [*(sets or []), *([f"store.url={url}"] if url else [])]
+        settings = config.load(file, os.environ, given)
+    except config.ConfigError as error:
+        typer.echo(f"tungsten: {error}", err=True)
+        raise typer.Exit(2) from None
+    configure_logging(settings.log)
+    try:
+        yield settings
+    except (StoreError, OSError) as error:
+        _fail(f"{settings.store.url}: {error}")
+
+
+def _fail(reason: str) -> NoReturn:
+    typer.echo(f"tungsten: {reason}", err=True)
+    raise typer.Exit(1)
+
+
+def _with_store(
+    settings: Settings, work: Callable[[Store], Coroutine[Any, Any, T]], *, readonly: bool
+) -> T:
+    async def run() -> T:
+        store = open_configured(settings, readonly=readonly)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="Compressed if it ends in .gz.")],
+    file: File = None,
+    sets: Sets = None,
+    url: Url = None,
+) -> None:
+    """Write the whole store, as it is at one revision, to a file."""
+    from tungsten.store import backup as backups
+
+    with _settings(file, sets, url) as settings:
+        made = _with_store(settings, lambda store: backups.backup(store, target), readonly=True)
+    typer.echo(f"{target}: revision {made.revision}, {made.records} records, {made.claims} claims")
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
+    dry_run: Annotated[bool, typer.Option(help="Read the file to its end, and stop.")] = False,
+    file: File = None,
+    sets: Sets = None,
+    url: Url = None,
+) -> None:
+    """Put a backup into a store in which there is nothing yet."""
+    from tungsten.store import backup as backups
+
+    with _settings(file, sets, url) as settings:
+        made = backups.verify(source)
+        if not dry_run:
+            at_once = 0 if settings.store.url.startswith("sqlite:") else AT_ONCE
+            _with_store(
+                settings,
+                lambda store: backups.restore(store, source, at_once=at_once),
+                readonly=False,
+            )
+    done = "is whole" if dry_run else f"restored into {settings.store.url}"
+    typer.echo(
+        f"{source} of revision {made.revision} {done}: {made.records} records, {made.claims} claims"
+    )
+
+
+@db.command()
+def check(file: File = None, sets: Sets = None, url: Url = None) -> None:
+    """Look everything over that must hold. There should never be anything to find."""
+    from tungsten.api.audit import audit
+    from tungsten.store.check import check as check_file
+
+    async def look(store: Store) -> list[str]:
+        return await store.read(audit)
+
+    with _settings(file, sets, url) as settings:
+        found = []
+        if settings.store.url.startswith("sqlite:"):
+            found = check_file(Path(settings.store.url.removeprefix("sqlite:")))
+        found = found or _with_store(settings, look, readonly=True)
+    for finding in found:
+        typer.echo(finding)
+    if found:
+        _fail(f"{settings.store.url}: {len(found)} findings; see docs/model-and-store.md")
+    typer.echo(f"{settings.store.url}: nothing found")
