@@ -36,6 +36,10 @@ from tungsten.model.fields import (
     fields_of,
 )
 
+#: Fields whose values are told to nobody, not in a refusal and not in a log; so are passwords.
+_SECRETS = frozenset({"auth_data"})
+_HIDDEN = "(a secret)"
+
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 
 
@@ -46,6 +50,8 @@ class _Reader:
         self.type = type_
 
     def refuse(self, path: Path, value: object, reason: str) -> ValidationError:
+        if value and any(step in _SECRETS or str(step).endswith("password") for step in path):
+            reason, value = reason.replace(str(value), _HIDDEN), _HIDDEN
         return ValidationError(self.type, path, value, reason)
 
     def field(self, field: Field, raw: Any, path: Path) -> Any:

@@ -344,3 +344,20 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for strict in (True, False):
         with suppress(ValidationError):
             decode("project", data, strict=strict)
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        "canary",
+        {"key_type": "canary"},
+        {"key_type": "md5", "key_items": "canary"},
+        {"key_type": "md5", "key_items": ["canary"]},
+        {"key_type": "md5", "key_items": [{"key_id": "canary"}]},
+        {"key_type": "md5", "key_items": [{"key_id": 0, "key": ["canary"]}]},
+    ],
+)
+def test_a_refused_secret_is_not_told(auth: Any) -> None:
+    error = refused({"bgp_router_parameters": {"auth_data": auth}}, "bgp-router")
+    assert "canary" not in f"{error} {error.value} {error.reason}"
+    assert "auth_data" in str(error)
