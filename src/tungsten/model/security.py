@@ -8,13 +8,12 @@ from typing import Annotated
 
 from tungsten.model.base import Parent, Ref, Resource
 from tungsten.model.common import SequenceType
-from tungsten.model.fields import Complex, Default, Required, SystemOnly, To
+from tungsten.model.fields import Complex, Default, Range, Required, SystemOnly, To
 from tungsten.model.scalars import (
     ConfiguredSecurityGroupIdType,
     DateTime,
     DirectionType,
     EtherType,
-    SecurityGroupIdType,
     U16BitHexInt,
     U32BitHexInt,
     UnsignedLong,
@@ -81,8 +80,9 @@ class PolicyEntriesType(Complex):
 class SecurityGroup(Resource, type="security-group", parents=("project",)):
     """Rules that filter the interfaces that are in it."""
 
-    #: The group's number in packets and routes, given by the system.
-    security_group_id: Annotated[SecurityGroupIdType | None, SystemOnly] = None
+    #: The group's number in packets and routes: the configured one, or one from 8000001 up that
+    #: the system gives.
+    security_group_id: Annotated[int | None, Range(0, 4294967296), SystemOnly] = None
     #: Replaces the automatic number; 0: none.
     configured_security_group_id: Annotated[ConfiguredSecurityGroupIdType | None, Default(0)] = None
     security_group_entries: Annotated[PolicyEntriesType | None, Required] = None

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.api.api_server import Api, serving
+
+from tungsten.api.service import ApiService
+from tungsten.api.settings import ApiSettings
+from tungsten.store import open_store
 
 
 @pytest.fixture
@@ -13,3 +20,27 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with serving(tmp_path) as api:
         await api.project()
         yield api
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an API server that runs in a thread of its own."""
+    directory: Path = tmp_path_factory.mktemp("store")
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="api server", daemon=True)
+    thread.start()
+
+    def wait(call: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(call, loop).result(20)
+
+    store = open_store(f"sqlite:{directory / 'config.db'}")
+    service = ApiService(ApiSettings(listen="127.0.0.1:0", introspect_listen=""), store)
+    try:
+        wait(service.start())
+        yield f"http://127.0.0.1:{service.port}"
+        wait(service.stop())
+        wait(store.close())
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

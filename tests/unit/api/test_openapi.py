@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
 import time
-from collections.abc import Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -29,10 +25,8 @@ from tests.unit.api.api_server import Api
 from tungsten.api import openapi, openapi_actions
 from tungsten.api.app import ApiApp
 from tungsten.api.engine import Engine
-from tungsten.api.service import ApiService
 from tungsten.api.settings import ApiSettings
 from tungsten.model import RESOURCE_TYPES, schema
-from tungsten.store import open_store
 
 BUDGET = 16.0
 """Seconds for requests made from the document."""
@@ -47,30 +41,6 @@ CHECKED = [
 
 STREAMS = "/watch"
 """It answers as long as it is read; ``test_watch`` reads it."""
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an API server that runs in a thread of its own."""
-    directory: Path = tmp_path_factory.mktemp("store")
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="api server", daemon=True)
-    thread.start()
-
-    def wait(call: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(call, loop).result(20)
-
-    store = open_store(f"sqlite:{directory / 'config.db'}")
-    service = ApiService(ApiSettings(listen="127.0.0.1:0"), store)
-    try:
-        wait(service.start())
-        yield f"http://127.0.0.1:{service.port}"
-        wait(service.stop())
-        wait(store.close())
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
 
 
 async def test_the_document_is_served_and_is_valid(api: Api) -> None:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.model.model_samples import complex_value, full
 from tests.unit.model.model_strategies import complexes, resources
 
 from tungsten.model import (
@@ -18,7 +19,10 @@ from tungsten.model import (
     VirtualMachineInterface,
     VirtualNetwork,
     decode,
+    resource_type,
+    to_fields,
     type_of,
+    validate_attr,
 )
 from tungsten.model.common import IdPermsType, UuidType
 from tungsten.model.fields import Complex, Field, fields_of
@@ -80,6 +84,7 @@ def test_inside_values_the_schema_default_is_written() -> None:
 def test_names_keep_the_schema_spelling() -> None:
     assert element_name("virtual_DNS_data") == "virtual-DNS-data"
     assert element_name("uuid_mslong") == "uuid-mslong"
+    assert element_name("type_") == "type"
 
 
 def test_text_is_escaped_and_what_xml_cannot_carry_is_replaced() -> None:
@@ -247,3 +252,19 @@ def test_any_element_is_read_or_refused(element: ElementTree.Element, type_: str
     ElementTree.SubElement(element, "name").text = "a:b"
     with suppress(ValidationError):
         from_ifmap(type_, element)
+
+
+@pytest.mark.parametrize("type_", sorted(RESOURCE_TYPES))
+def test_everything_that_a_type_can_say_reaches_a_host(type_: str) -> None:
+    declared = resource_type(type_)
+    name = ["a", "b"] if declared.has_parents else ["a"]
+    said = decode(type_, {"fq_name": name, **full(declared)})
+    read = to_fields(from_ifmap(type_, ElementTree.fromstring(node(said))))
+    assert said.id_perms is not None
+    assert {**read, "uuid": ""} == {**to_fields(said), "uuid": ""}
+    for reference in declared.references.values():
+        if reference.attr is not None:
+            value = complex_value(reference.attr, 0)
+            attr = validate_attr(type_, reference.field, value)
+            xml = attr_node(reference.link, "a", "b", attr)
+            assert attr_from_ifmap(reference.attr, ElementTree.fromstring(xml)) == attr
