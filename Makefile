@@ -14,7 +14,7 @@ BPF := src/tungsten/datapath/bpf
 # Debian packages by what needs them.
 DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool tcpdump udhcpc util-linux procps
 DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc python3-dev
-DEBIAN_TEST := frr gobgpd bpftool iperf3 curl etcd-server
+DEBIAN_TEST := frr gobgpd bpftool iperf3 curl etcd-server openssl
 
 .PHONY: help demo test check bench bpf install install-test clean
 
@@ -50,12 +50,21 @@ $(STAMP)/python-test: requirements/test.txt $(STAMP)/python-run
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/test.txt
 	@touch $@
 
+# A client that tests run as its makers left it, away from what this project needs.
+$(STAMP)/python-api-cli: requirements/interop-api-cli.txt | $(STAMP)/debian-run
+	@echo "installing contrail-api-cli for tests"
+	@rm -rf $(STAMP)/api-cli
+	@$(PYTHON) -m venv $(STAMP)/api-cli
+	@$(STAMP)/api-cli/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
+	  -r requirements/interop-api-cli.txt
+	@touch $@
+
 bpf: | $(STAMP)/debian-run
 	@$(MAKE) -s -C $(BPF)
 
 install: $(STAMP)/debian-run $(STAMP)/python-run bpf
 
-install-test: install $(STAMP)/debian-test $(STAMP)/python-test
+install-test: install $(STAMP)/debian-test $(STAMP)/python-test $(STAMP)/python-api-cli
 
 # --- using ----------------------------------------------------------------------------------
 
