@@ -38,6 +38,7 @@ class ApiProcess:
         argv = [str(Path(sys.executable).with_name("tungsten")), "api"]
         argv += ["--listen", f"127.0.0.1:{self.port}"]
         argv += ["--store", f"sqlite:{self.directory / 'config.db'}"]
+        argv += ["--set", "api.introspect_listen="]
         environment = {**os.environ, "TUNGSTEN_FAULT_POINT": fault}
         with (self.directory / "api.log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, env=environment)

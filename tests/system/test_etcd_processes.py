@@ -37,6 +37,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         **os.environ,
         "TUNGSTEN_STORE__URL": f"etcd:{etcd_place(tmp_path)}",
         "TUNGSTEN_STORE__ALLOW_UNPATCHED_ETCD": "true",
+        "TUNGSTEN_API__INTROSPECT_LISTEN": "",
     }
 
     def run(*words: str) -> subprocess.Popen[bytes]:

@@ -38,7 +38,7 @@ def refused(*words: str, environment: dict[str, str] | None = None) -> tuple[int
 def controller(tmp_path: Path, **control: str) -> list[str]:
     values = {"xmpp_listen": "127.0.0.1:0", "introspect_listen": "", **control}
     words = ["controller", "--set", f"store.url=sqlite:{tmp_path}/config.db"]
-    words += ["--set", "api.listen=127.0.0.1:0"]
+    words += ["--set", "api.listen=127.0.0.1:0", "--set", "api.introspect_listen="]
     for key, value in values.items():
         words += ["--set", f"control.{key}={value}"]
     return words

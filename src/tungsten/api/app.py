@@ -38,6 +38,7 @@ from tungsten.api.callers import CALLER
 from tungsten.api.engine import Engine
 from tungsten.api.errors import ApiFault, BadRequest, NotFound
 from tungsten.api.front import Front
+from tungsten.api.introspect import RestTrace
 from tungsten.api.operations import (
     NETWORK_OPERATIONS,
     OPERATIONS,
@@ -105,11 +106,18 @@ def base_url(request: Request) -> str:
 class ApiApp:
     """The ASGI application."""
 
-    def __init__(self, engine: Engine, settings: ApiSettings, front: Front | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: ApiSettings,
+        front: Front | None = None,
+        trace: RestTrace | None = None,
+    ) -> None:
         self.engine = engine
         self.front = front or Front(engine, settings, None)
         self.settings = settings
         self.ready = False
+        self._trace = trace or RestTrace()
         self._hosts = allowed_hosts(settings)
         self._watches: WeakSet[watch.Watch] = WeakSet()
         self._actions: dict[str, dict[str, Handler]] = {
@@ -157,7 +165,20 @@ class ApiApp:
         except ClientDisconnect:
             return
         REQUESTS.labels(request.method, str(response.status_code)).inc()
+        self._note(request, response)
         await response(scope, receive, send)
+
+    def _note(self, request: Request, response: Response) -> None:
+        """Keep what was asked and how it ended, for introspect."""
+        refused = response.status_code >= 400
+        said = bytes(response.body[: errors.MAX_ECHO]).decode(errors="replace") if refused else ""
+        self._trace.add(
+            errors.echo(request.headers.get("x-request-id", "")),
+            request.method,
+            errors.echo(f"{request.url.path}?{request.url.query}".rstrip("?")),
+            response.status_code,
+            said,
+        )
 
     async def _answer(self, request: Request) -> Response:
         try:

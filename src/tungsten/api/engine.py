@@ -25,13 +25,25 @@ from tungsten.api.queries import ListQuery
 from tungsten.api.transactions import Write, timestamp
 from tungsten.api.views import Hrefs
 from tungsten.model import Resource, ResourceType
-from tungsten.store.base import Snapshot, Store, StoreError, Transaction
+from tungsten.store.base import (
+    Snapshot,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    StoreUnusable,
+    Transaction,
+)
 
 T = TypeVar("T")
 
+_BROKEN = (StoreUnavailable, StoreUnusable)
+
 
 class Engine:
-    """What the API does, without HTTP; it refuses by raising ApiFault."""
+    """What the API does, without HTTP; it refuses by raising ApiFault.
+
+    ``failure`` is why the store could not be used the last time, or empty.
+    """
 
     def __init__(
         self,
@@ -42,6 +54,7 @@ class Engine:
     ) -> None:
         self.store = store
         self.quota = quota or {}
+        self.failure = ""
         self.drop_unknown = drop_unknown
 
     async def write(self, fn: Callable[[Write], T]) -> T:
@@ -53,16 +66,22 @@ class Engine:
             return fn(Write(tx, timestamp(), caller, self.quota))
 
         try:
-            return await self.store.transact(run)
+            result = await self.store.transact(run)
         except StoreError as error:
+            self.failure = str(error) if isinstance(error, _BROKEN) else ""
             raise errors.of_store(error) from error
+        self.failure = ""
+        return result
 
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
         """Run ``fn`` on one consistent state of the store."""
         try:
-            return await self.store.read(fn)
+            result = await self.store.read(fn)
         except StoreError as error:
+            self.failure = str(error)
             raise errors.of_store(error) from error
+        self.failure = ""
+        return result
 
     async def ensure_defaults(self) -> list[str]:
         """Make the default objects that are missing."""

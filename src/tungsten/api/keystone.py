@@ -131,13 +131,15 @@ def identity_of(data: bytes) -> Identity:
 
 
 class Keystone:
-    """Says whose tokens are."""
+    """Says whose tokens are. ``failure`` is why it could not the last time, or empty."""
 
     def __init__(self, account: Account, *, cache: float) -> None:
         self._account = account
         self._cache = cache
         self._known: OrderedDict[bytes, tuple[float, Identity]] = OrderedDict()
         self._own = ""
+        self.url = account.url
+        self.failure = ""
         self._renewing = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 
@@ -168,6 +170,7 @@ class Keystone:
             return known[1]
         self._known.pop(key, None)
         identity = await self._ask(token)
+        self.failure = ""
         if identity is None or identity.expires <= time.time():
             return None
         self._known[key] = (time.monotonic() + self._cache, identity)
@@ -228,5 +231,6 @@ class Keystone:
             raise self._fault(f"{type(error).__name__}: {error}") from error
 
     def _fault(self, reason: str) -> Unreachable:
+        self.failure = reason
         log.warning("keystone_failed", url=self._account.url, reason=reason)
         return Unreachable("Tokens cannot be checked now: the identity service does not answer")

@@ -91,18 +91,21 @@ class _Embedded(uvicorn.Server):
         yield
 
 
-def listening_socket(listen: str) -> socket.socket:
-    """A socket listening on ``HOST:PORT`` or ``[HOST]:PORT``. Raises ValueError, OSError."""
+def listening_socket(listen: str, setting: str) -> socket.socket:
+    """A socket listening on ``HOST:PORT`` or ``[HOST]:PORT``. Raises ValueError, OSError.
+
+    ``setting`` is where the address is from, for errors.
+    """
     host, _, port = listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"api.listen is {listen!r}; expected HOST:PORT with a port up to 65535")
+        raise ValueError(f"{setting} is {listen!r}; expected HOST:PORT with a port up to 65535")
     try:
         infos = socket.getaddrinfo(
             host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (socket.gaierror, UnicodeError) as error:
-        raise ValueError(f"api.listen is {listen!r}: {host!r} has no address: {error}") from error
+        raise ValueError(f"{setting} is {listen!r}: {host!r} has no address: {error}") from error
     family, kind, protocol, _, address = infos[0]
     sock = socket.socket(family, kind, protocol)
     try:
@@ -120,8 +123,11 @@ def listening_socket(listen: str) -> socket.socket:
 class HttpServer:
     """A running HTTP server. ``port`` is the port it listens on once started."""
 
-    def __init__(self, app: ASGIApp, listen: str, *, max_requests: int, timeout: float) -> None:
+    def __init__(
+        self, app: ASGIApp, listen: str, *, setting: str, max_requests: int, timeout: float
+    ) -> None:
         self._app = app
+        self._setting = setting
         self._listen = listen
         self._max_requests = max_requests
         self._timeout = timeout
@@ -131,7 +137,7 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen and serve; returns once connections are accepted."""
-        sock = listening_socket(self._listen)
+        sock = listening_socket(self._listen, self._setting)
         self.port = int(sock.getsockname()[1])
         protocol: Any = type("Protocol", (PatientProtocol,), {"head_timeout": self._timeout})
         config = uvicorn.Config(

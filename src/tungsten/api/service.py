@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
@@ -10,10 +11,12 @@ from tungsten.api import access_lists
 from tungsten.api.app import ApiApp
 from tungsten.api.engine import Engine
 from tungsten.api.front import Front
+from tungsten.api.introspect import MODULE, RestTrace, api_requests, connections
 from tungsten.api.keystone import Account, Keystone
 from tungsten.api.local_admin import LocalAdmin
 from tungsten.api.server import HttpServer
 from tungsten.api.settings import ApiSettings
+from tungsten.introspect import ConnectionInfo, IntrospectServer
 from tungsten.store.base import Store
 
 log = structlog.get_logger("tungsten.api")
@@ -52,64 +55,93 @@ class ApiService:
         self._engine = Engine(
             store, drop_unknown=settings.unknown_fields == "drop", quota=settings.quota
         )
-        self._keystone = keystone_of(settings)
-        self._front = Front(self._engine, settings, self._keystone)
-        self._app = ApiApp(self._engine, settings, self._front)
-        self._server = self._http(self._app, settings.listen)
+        self._keystone: Keystone | None = None
+        self._app: ApiApp | None = None
+        self._server: HttpServer | None = None
         self._admin: HttpServer | None = None
-        if self._keystone is not None and settings.admin_password_file:
-            admin = LocalAdmin(self._app, settings.admin_user, Path(settings.admin_password_file))
-            self._admin = self._http(admin, settings.admin_listen)
-
-    def _http(self, app: ApiApp | LocalAdmin, listen: str) -> HttpServer:
-        return HttpServer(
-            app,
-            listen,
-            max_requests=self._settings.max_requests,
-            timeout=self._settings.request_timeout,
-        )
+        self._introspect: IntrospectServer | None = None
+        self._ends = AsyncExitStack()
 
     @property
     def port(self) -> int:
         """The port that the server listens on; 0 while it does not."""
-        return self._server.port
-
-    @property
-    def paths(self) -> frozenset[str]:
-        """The paths that are served beside those of the resource types."""
-        return frozenset(self._app.paths)
+        return self._server.port if self._server is not None else 0
 
     @property
     def admin_port(self) -> int:
         """The port of the administrator's listener; 0 while there is none."""
         return self._admin.port if self._admin is not None else 0
 
+    @property
+    def introspect_port(self) -> int:
+        """The port of the introspect server; 0 while there is none."""
+        return self._introspect.port if self._introspect is not None else 0
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The paths that are served beside those of the resource types."""
+        return frozenset(self._app.paths if self._app is not None else ())
+
     async def start(self) -> None:
-        """Listen, make the default objects, answer requests. Raises OSError, StoreError."""
+        """Listen, make the default objects, answer requests.
+
+        Raises OSError, StoreError, and ValueError for a setting that cannot be used.
+        """
         try:
-            if self._keystone is not None:
-                await self._keystone.start()
-            await self._server.start()
-            if self._admin is not None:
-                await self._admin.start()
-            made = await self._engine.ensure_defaults()
-            if await self._front.mode() == "rbac":
-                await self._engine.write(access_lists.ensure_default_rules)
+            await self._start()
         except BaseException:
-            await self._stop()
+            await self._ends.aclose()
             raise
+
+    async def _start(self) -> None:
+        settings, trace = self._settings, RestTrace()
+        self._keystone = keystone_of(settings)
+        if self._keystone is not None:
+            self._ends.push_async_callback(self._keystone.stop)
+            await self._keystone.start()
+        front = Front(self._engine, settings, self._keystone)
+        self._app = ApiApp(self._engine, settings, front, trace)
+        self._server = await self._listen(self._app, "api.listen", settings.listen)
+        if self._keystone is not None and settings.admin_password_file:
+            admin = LocalAdmin(self._app, settings.admin_user, Path(settings.admin_password_file))
+            self._admin = await self._listen(admin, "api.admin_listen", settings.admin_listen)
+        if settings.introspect_listen:
+            await self._start_introspect(trace)
+        made = await self._engine.ensure_defaults()
+        if await front.mode() == "rbac":
+            await self._engine.write(access_lists.ensure_default_rules)
         self._app.ready = True
-        log.info("api_started", listen=self._settings.listen, port=self.port, made=len(made))
+        log.info("api_started", listen=settings.listen, port=self.port, made=len(made))
+
+    async def _listen(self, app: ApiApp | LocalAdmin, setting: str, listen: str) -> HttpServer:
+        server = HttpServer(
+            app,
+            listen,
+            setting=setting,
+            max_requests=self._settings.max_requests,
+            timeout=self._settings.request_timeout,
+        )
+        self._ends.push_async_callback(server.stop)
+        await server.start()
+        return server
+
+    async def _start_introspect(self, trace: RestTrace) -> None:
+        self._introspect = IntrospectServer(
+            self._settings.introspect_listen,
+            MODULE,
+            api_requests(trace, self._connections),
+            host_names=self._settings.allowed_hosts,
+        )
+        self._ends.push_async_callback(self._introspect.stop)
+        await self._introspect.start()
+
+    def _connections(self) -> list[ConnectionInfo]:
+        ready = self._app is not None and self._app.ready
+        return connections(self._engine, self._keystone, ready=ready)
 
     async def stop(self) -> None:
         """Answer what is in progress, then close."""
-        self._app.stop()
-        await self._stop()
+        if self._app is not None:
+            self._app.stop()
+        await self._ends.aclose()
         log.info("api_stopped")
-
-    async def _stop(self) -> None:
-        await self._server.stop()
-        if self._admin is not None:
-            await self._admin.stop()
-        if self._keystone is not None:
-            await self._keystone.stop()

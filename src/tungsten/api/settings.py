@@ -108,6 +108,9 @@ class ApiSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "administrator's listener."
         ),
     ] = ""
+    introspect_listen: Annotated[
+        str, Meta(description="Address of the introspect server (HOST:PORT); empty: none.")
+    ] = "127.0.0.1:8084"
     quota: Annotated[
         dict[str, int],
         Meta(

@@ -141,7 +141,8 @@ def network_body(name: str, cidr: str, **subnet: Any) -> dict[str, Any]:
 async def serving(directory: Path, **settings: Any) -> AsyncIterator[Api]:
     """A server on a store in ``directory``."""
     store = open_store(f"sqlite:{directory / 'config.db'}")
-    service = ApiService(ApiSettings(listen="127.0.0.1:0", **settings), store)
+    settings = {"listen": "127.0.0.1:0", "introspect_listen": "", **settings}
+    service = ApiService(ApiSettings(**settings), store)
     try:
         await service.start()
         async with aiohttp.ClientSession() as session:

@@ -30,7 +30,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return asyncio.run_coroutine_threadsafe(call, loop).result(20)
 
     store = open_store(f"sqlite:{directory / 'config.db'}")
-    service = ApiService(ApiSettings(listen="127.0.0.1:0"), store)
+    service = ApiService(ApiSettings(listen="127.0.0.1:0", introspect_listen=""), store)
     try:
         wait(service.start())
         yield f"http://127.0.0.1:{service.port}"

@@ -34,7 +34,7 @@ IPAM = ["default-domain", "default-project", "default-network-ipam"]
 async def serving(directory: Path) -> AsyncIterator[str]:
     """The address of a running API server."""
     store = open_store(f"sqlite:{directory / 'config.db'}")
-    service = ApiService(ApiSettings(listen="127.0.0.1:0"), store)
+    service = ApiService(ApiSettings(listen="127.0.0.1:0", introspect_listen=""), store)
     try:
         await service.start()
         yield f"http://127.0.0.1:{service.port}"
