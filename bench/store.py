@@ -1,9 +1,10 @@
-"""How many objects a second the embedded store creates, with 32 writers at once.
+"""How many objects a second the stores create, with 32 writers at once.
 
 An object is a record of 1.3 KB below a parent with one reference, created alone in its
 transaction: unique name, unique uuid, parent and target checked, logged for watchers, durable
 when acknowledged. One watcher follows. The peer is the bare database: the same body put into one
-table of one column besides its key, with the same durability, one commit each.
+table of one column besides its key, with the same durability, one commit each. The cluster store
+is measured by :mod:`bench.etcd_store`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from bench import etcd_store
 from bench.report import Measure, publish
 from tungsten.store.base import Edge, Record
 from tungsten.store.sqlite import SqliteStore
@@ -86,7 +88,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             mine.append(asyncio.run(ours(Path(directory) / "ours.db")))
             peers.append(bare(Path(directory) / "bare.db"))
-    publish("store", [Measure("creates, 32 writers", "1/s", mine, {PEER: peers})])
+    embedded = Measure("creates, 32 writers", "1/s", mine, {PEER: peers})
+    publish("store", [embedded, *etcd_store.measures()])
 
 
 if __name__ == "__main__":

@@ -26,9 +26,11 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -214,6 +216,7 @@ class Replica(threading.Thread):
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self.feed = Feed(0)
+        self._arrived: deque[tuple[list[Batch], Future[None]]] = deque()
         self._numbers = FreeNumbers()
         self._flight = InFlight()
         self._head_version = 0
@@ -320,13 +323,39 @@ class Replica(threading.Thread):
         return revision
 
     def take(self, batches: list[Batch]) -> Future[None]:
-        """Take in what etcd has committed; the future raises Broken, StoreUnusable."""
-        return self._do(lambda: self._take_in(batches))
+        """Take in what etcd has committed; the future raises Broken, StoreUnusable.
+
+        What several calls bring until the thread gets to it is taken in together.
+        """
+        future: Future[None] = Future()
+        self._arrived.append((batches, future))
+        self._queue.put(self._take_arrived)
+        return future
+
+    def _take_arrived(self) -> None:
+        batches: list[Batch] = []
+        futures: list[Future[None]] = []
+        while self._arrived:
+            more, future = self._arrived.popleft()
+            batches += more
+            futures.append(future)
+        error: Exception | None = None
+        try:
+            self._take_in(batches)
+        except Exception as caught:  # noqa: BLE001 - the follower gets it
+            error = caught
+        for future in futures:
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
 
     def _take_in(self, batches: list[Batch]) -> None:
         commits: list[Commit] = []
         seen: list[tuple[bytes, int]] = []
         version = self._head_version
+        if not batches:
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for batch in batches:
@@ -414,9 +443,9 @@ class Replica(threading.Thread):
                 self._flight.add(trial.plan)
         return trial
 
-    def finished(self, plan: Plan) -> Future[None]:
+    def finished(self, plan: Plan) -> None:
         """A plan is no longer in flight."""
-        return self._do(lambda: self._flight.remove(plan))
+        self._queue.put(partial(self._flight.remove, plan))
 
     def outcome(self, identity: bytes, loads: int) -> Future[int | None]:
         """The revision of a transaction, 0 when it did not come.

@@ -33,7 +33,10 @@ def free_ports(number: int) -> list[int]:
 class Member:
     """One etcd process and its data."""
 
-    def __init__(self, name: str, directory: Path, client_port: int, peer_port: int) -> None:
+    def __init__(
+        self, name: str, directory: Path, client_port: int, peer_port: int, scheme: str
+    ) -> None:
+        self.scheme = scheme
         self.name = name
         self.directory = directory
         self.endpoint = f"127.0.0.1:{client_port}"
@@ -49,7 +52,7 @@ class Member:
     def start(self, cluster: str, options: Sequence[str]) -> None:
         """Start the process; see :meth:`wait`."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        url = f"http://{self.endpoint}"
+        url = f"{self.scheme}://{self.endpoint}"
         argv = ["setpriv", "--pdeathsig", "KILL", "etcd", "--name", self.name]
         argv += ["--data-dir", str(self.directory / "data"), "--initial-cluster", cluster]
         argv += ["--listen-client-urls", url, "--advertise-client-urls", url]
@@ -69,12 +72,20 @@ class Member:
             time.sleep(0.02)
 
     def healthy(self) -> bool:
-        """Whether it says that it is."""
+        """Whether it says that it is; behind TLS, whether it listens."""
+        if self.scheme == "https":
+            return self._listens()
         try:
             with urllib.request.urlopen(f"http://{self.endpoint}/health", timeout=1) as answer:
                 return b'"true"' in answer.read()
         except (OSError, urllib.error.URLError):
             return False
+
+    def _listens(self) -> bool:
+        host, _, port = self.endpoint.rpartition(":")
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
+            return True
+        return False
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -98,12 +109,13 @@ class EtcdCluster:
         size: int = 1,
         heartbeat: int = 20,
         election: int = 200,
+        scheme: str = "http",
         options: Sequence[str] = ("--max-txn-ops", "10000", "--max-request-bytes", "10485760"),
     ) -> None:
         ports = free_ports(2 * size)
         self.directory = directory
         self.members = [
-            Member(f"m{n}", directory / f"m{n}", ports[2 * n], ports[2 * n + 1])
+            Member(f"m{n}", directory / f"m{n}", ports[2 * n], ports[2 * n + 1], scheme)
             for n in range(size)
         ]
         self._names = ",".join(f"{one.name}={one.peer}" for one in self.members)
