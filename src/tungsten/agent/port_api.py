@@ -260,6 +260,7 @@ class HttpServer:
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._app,
+            http="h11",
             log_config=None,
             access_log=False,
             log_level="warning",

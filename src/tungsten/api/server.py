@@ -1,9 +1,10 @@
 """The HTTP server under the API: uvicorn on a socket of our own, with limits for bad clients.
 
-uvicorn bounds connections, the size of a request's head, and idle time between requests. What
-it lacks is added by :class:`PatientProtocol`: a client has a limited time to send the head of
-a request, and a request that is no HTTP ends only its own connection. The body's size and
-pace are bounded by :mod:`tungsten.api.app`, which reads it.
+uvicorn bounds connections and idle time between requests; llhttp, through httptools, parses.
+What they lack is added by :class:`PatientProtocol`: a head has a limited size and a limited time
+to arrive, names one host (RFC 9112 section 3.2), and is not changed by trailers that follow the
+body; a request that is no HTTP ends only its own connection. The body's size and pace are bounded
+by :mod:`tungsten.api.app`, which reads it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import uvicorn
 from prometheus_client import Counter
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 GARBLED = Counter("tungsten_api_garbled_requests", "Connections ended for what is no HTTP")
 SLOW = Counter("tungsten_api_slow_requests", "Connections ended because no request came in time")
@@ -33,11 +34,18 @@ STOP_GRACE = 3
 """Seconds that requests in progress have to end when the server stops."""
 
 
-class PatientProtocol(H11Protocol):
-    """A connection that is closed when the head of a request takes too long to arrive."""
+class Garbled(Exception):
+    """What a client sent is no request that is served; the parser's callers never see it."""
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """A connection that is closed when the head of a request is too large or takes too long."""
 
     head_timeout = 30.0
     _head_timer: asyncio.TimerHandle | None = None
+    #: Bytes that came since the parser last made something of what came, and so may hold.
+    _held = 0
+    _in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start waiting for the first request."""
@@ -46,12 +54,47 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; stop waiting when it has a whole head."""
+        if self.transport.is_closing():
+            return
         busy = self._busy()
+        self._held += len(data)
         super().data_received(data)
+        if self._held > MAX_HEAD and not self.transport.is_closing():
+            self.send_400_response("Invalid HTTP request received.")
         if self._busy() or self.transport.is_closing():
             self._cancel()
         elif not busy:
             self._expect_head()
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer: those are left aside, nothing here asks for any."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: refuse what is too large, or does not name one host."""
+        self._in_head = False
+        self._held = 0
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        hosts = sum(1 for name, _ in self.headers if name == b"host")
+        if size > MAX_HEAD or hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            raise Garbled
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._held = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._held = 0
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -151,7 +194,6 @@ class HttpServer:
             limit_concurrency=self._max_requests,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=STOP_GRACE,
-            h11_max_incomplete_event_size=MAX_HEAD,
             proxy_headers=False,
         )
         # Of garbled requests there may be many; they are counted, not logged one by one.

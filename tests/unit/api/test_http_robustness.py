@@ -70,6 +70,31 @@ async def test_what_is_no_http_gets_a_400_or_a_close(api: Api, data: bytes) -> N
     assert (await api.get("/healthz"))["status"] == "ok"
 
 
+async def test_what_follows_a_body_is_no_part_of_the_head(api: Api) -> None:
+    start = b"POST /fqname-to-id HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with connected(api) as (reader, writer):
+        writer.write(start + b"2\r\n{}\r\n0\r\nHost: elsewhere.example\r\n\r\n")
+        assert await status_of(reader) == 404  # of that type; a Host of elsewhere would be a 421
+    async with connected(api) as (reader, writer):
+        writer.write(start + b"2\r\n{}\r\n0\r\nX: " + b"a" * 1_000_000)
+        assert await status_of(reader) == 400
+        assert await asyncio.wait_for(reader.read(), 5) is not None
+
+
+async def test_requests_sent_together_are_answered_in_order(api: Api) -> None:
+    paths = (b"/aaa-mode", b"/nothing", b"/aaa-mode")
+    requests = b"".join(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % path for path in paths)
+    async with connected(api) as (reader, writer):
+        writer.write(requests)
+        found = []
+        for _ in paths:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            found.append(int(head.split()[1]))
+            length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            await reader.readexactly(int(length))
+        assert found == [200, 404, 200]
+
+
 async def test_a_head_that_does_not_arrive_in_time_is_given_up(api: Api) -> None:
     for start in (b"", b"GET / HTTP/1.1\r\nHost:"):
         async with connected(api) as (reader, writer):
