@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
+from msgspec import structs
 
 from tungsten.process import config
 from tungsten.process.daemons import open_configured
 from tungsten.process.runtime import configure_logging
-from tungsten.process.settings import Settings
+from tungsten.process.settings import Settings, StoreSettings
 from tungsten.store.base import Store, StoreError
 
 T = TypeVar("T")
@@ -85,28 +88,77 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A backup, or a dump of db_json_exim.")
+    ],
     dry_run: Annotated[bool, typer.Option(help="Read the file to its end, and stop.")] = False,
     file: File = None,
     sets: Sets = None,
     url: Url = None,
 ) -> None:
-    """Put a backup into a store in which there is nothing yet."""
-    from tungsten.store import backup as backups
+    """Put a backup, or upstream's database, into a store in which there is nothing yet."""
+    from tungsten.api.upstream_dump import is_dump
 
     with _settings(file, sets, url) as settings:
-        made = backups.verify(source)
-        if not dry_run:
-            at_once = 0 if settings.store.url.startswith("sqlite:") else AT_ONCE
-            _with_store(
-                settings,
-                lambda store: backups.restore(store, source, at_once=at_once),
-                readonly=False,
-            )
+        if is_dump(source):
+            _take_over(settings, source, dry_run=dry_run)
+        else:
+            _restore(settings, source, dry_run=dry_run)
+
+
+def _restore(settings: Settings, source: Path, *, dry_run: bool) -> None:
+    from tungsten.store import backup as backups
+
+    made = backups.verify(source)
+    if not dry_run:
+        at_once = _at_once(settings)
+        _with_store(
+            settings,
+            lambda store: backups.restore(store, source, at_once=at_once),
+            readonly=False,
+        )
     done = "is whole" if dry_run else f"restored into {settings.store.url}"
     typer.echo(
         f"{source} of revision {made.revision} {done}: {made.records} records, {made.claims} claims"
     )
+
+
+def _at_once(settings: Settings) -> int:
+    """How many records one transaction of a restore may have; 0: all."""
+    return 0 if settings.store.url.startswith("sqlite:") else AT_ONCE
+
+
+def _take_over(settings: Settings, source: Path, *, dry_run: bool) -> None:
+    """Make records of a dump; tell what was not simply taken, a line each."""
+    from tungsten.api import takeover
+    from tungsten.api.upstream_dump import NoDump, read
+    from tungsten.store.backup import fill
+
+    try:
+        dump = read(source)
+    except NoDump as error:
+        _fail(str(error))
+
+    async def work(store: Store) -> takeover.Takeover:
+        made = await store.read(lambda snapshot: takeover.take(snapshot, dump))
+        if not dry_run:
+            await fill(store, made.items, at_once=_at_once(settings))
+        return made
+
+    if dry_run:
+        with tempfile.TemporaryDirectory() as directory:
+            empty = StoreSettings(url=f"sqlite:{directory}/config.db")
+            made = _with_store(structs.replace(settings, store=empty), work, readonly=False)
+    else:
+        made = _with_store(settings, work, readonly=False)
+    for finding in made.findings:
+        typer.echo(str(finding))
+    counts = Counter(finding.kind for finding in made.findings)
+    told = ", ".join(
+        f"{counts[kind]} {kind}" for kind in (takeover.LEFT_OUT, takeover.CHANGED, takeover.NOTICED)
+    )
+    done = "would become" if dry_run else f"taken over into {settings.store.url}:"
+    typer.echo(f"{source} {done} {len(made.items)} of {len(dump.rows)} objects; {told}")
 
 
 @db.command()

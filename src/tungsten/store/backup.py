@@ -282,6 +282,16 @@ async def fill(store: Store, held: Sequence[Item], *, at_once: int = 0) -> None:
             ) from error
 
 
+def refuse_filled(snapshot: Snapshot) -> None:
+    """Raise BackupError unless there is nothing."""
+    for type_ in RESOURCE_TYPES:
+        for record in snapshot.records(type_):
+            raise BackupError(
+                f"the store is not empty: it has {type_} {':'.join(record.fq_name)}; "
+                "stop what uses it and give an empty one"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """A record to create with its claims, or (``late``) to complete by edges left out before."""
@@ -293,12 +303,7 @@ class _Step:
 
 def _do(steps: Sequence[_Step], tx: Transaction, *, first: bool) -> None:
     if first:
-        for type_ in RESOURCE_TYPES:
-            for record in tx.records(type_):
-                raise BackupError(
-                    f"the store is not empty: it has {type_} {':'.join(record.fq_name)}; "
-                    "stop what uses it and give an empty one"
-                )
+        refuse_filled(tx)
     for step in steps:
         if step.late:
             tx.update(step.record)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.unit.api.api_server import Api, network_body, serving
+from tests.unit.api.test_takeover import installation, tables, uuid_of
+from tests.unit.api.upstream_writer import dump_of
 
 
 def run(*words: str, code: int = 0) -> str:
@@ -80,3 +83,18 @@ async def test_check_finds_what_was_broken_behind_its_back(tmp_path: Path) -> No
         connection.execute("DELETE FROM records WHERE type = 'project'")
     connection.close()
     assert "which does not exist" in await asyncio.to_thread(check, 1)
+
+
+def test_a_dump_of_upstream_is_taken_over_with_a_report(tmp_path: Path) -> None:
+    store, file = f"sqlite:{tmp_path / 'config.db'}", tmp_path / "dump.json"
+    dump = dump_of(installation(), **tables())
+    del dump["cassandra"]["config_db_uuid"]["obj_uuid_table"][uuid_of(10)]["type"]
+    file.write_text(json.dumps(dump))
+    tried = run("restore", str(file), "--dry-run", "--store", store)
+    assert f"left out: a row default-domain:p1:web ({uuid_of(10)}): it has no type\n" in tried
+    assert "would become 11 of 12 objects; 1 left out, 0 changed, 0 noticed" in tried
+    assert not (tmp_path / "config.db").exists()
+    done = run("restore", str(file), "--store", store)
+    assert "taken over into" in done
+    assert "nothing found" in run("db", "check", "--store", store)
+    assert "not empty" in run("restore", str(file), "--store", store, code=1)
