@@ -78,7 +78,6 @@ async def test_what_follows_a_body_is_no_part_of_the_head(api: Api) -> None:
     async with connected(api) as (reader, writer):
         writer.write(start + b"2\r\n{}\r\n0\r\nX: " + b"a" * 1_000_000)
         assert await status_of(reader) == 400
-        assert await asyncio.wait_for(reader.read(), 5) is not None
 
 
 async def test_requests_sent_together_are_answered_in_order(api: Api) -> None:
