@@ -17,6 +17,7 @@ from tungsten.store.base import (
     DuplicateName,
     StillReferenced,
     StoreError,
+    TransactionTooLarge,
 )
 
 MAX_ECHO = 200
@@ -138,5 +139,7 @@ def of_store(error: StoreError) -> ApiFault:
             return still_referred(list(error.holders))
         case ClaimTaken():
             return Conflict(f"{error.key} in {error.space} is already taken by {error.owner}")
+        case TransactionTooLarge():
+            return ApiFault(f"The store does not take a change of this size: {error}", status=413)
         case _:
             return ApiFault(f"The store cannot commit now: {error}", status=503)

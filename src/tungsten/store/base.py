@@ -14,9 +14,10 @@ Invariants that every engine keeps and the contract tests check:
 * a claim has one owner; it is freed when its owner record is deleted;
 * a transaction that raises changes nothing.
 
-Engines: :mod:`tungsten.store.sqlite` (embedded, one controller). A cluster engine keeps the
-same contract; for that reason a transaction is a plain function that the engine may run more
-than once: it must have no effects other than through its :class:`Transaction`.
+Engines: :mod:`tungsten.store.sqlite` (embedded, one writing process; its revisions have no gaps)
+and :mod:`tungsten.store.etcd` (a cluster, any number of processes; its revisions are etcd's). A
+transaction is a plain function that the engine may run more than once: it must have no effects
+other than through its :class:`Transaction`.
 """
 
 from __future__ import annotations
@@ -83,6 +84,10 @@ class ClaimTaken(StoreError):
 
 class Compacted(StoreError):
     """A watch asked for commits that the store no longer keeps, or never had: load() again."""
+
+
+class TransactionTooLarge(StoreError):
+    """A transaction of more operations or bytes than the engine takes at once."""
 
 
 class StoreUnavailable(StoreError):

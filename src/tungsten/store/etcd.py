@@ -56,6 +56,7 @@ from tungsten.store.base import (
     StoreUnavailable,
     StoreUnusable,
     Transaction,
+    TransactionTooLarge,
 )
 from tungsten.store.etcd_client import (
     DEADLINE,
@@ -63,7 +64,6 @@ from tungsten.store.etcd_client import (
     Access,
     Cluster,
     Connection,
-    TransactionTooLarge,
     Unanswered,
     first_answer,
     is_patched,
@@ -265,6 +265,8 @@ class EtcdStore:
                     yield commit
                 if self._feed.closed:
                     raise StoreClosed(f"{self._access} was closed")
+                if position > self._feed.last:
+                    raise Compacted(f"{self._access} went back to {self._feed.last}")
                 if not commits:
                     await news.wait()
 
@@ -285,8 +287,8 @@ class EtcdStore:
     async def _end(self) -> None:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DEADLINE)
-        self._keeper.cancel()
-        left = [*self._tasks, self._keeper]
+        looks = [task for task in (self._look_now, self._look_next) if task is not None]
+        left = [*self._tasks, *looks, self._keeper]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -307,6 +309,8 @@ class EtcdStore:
 
     async def _check_reached(self, revision: int) -> None:
         last = await self.read(lambda snapshot: snapshot.revision)
+        if revision > last and self.stale:
+            raise StoreUnavailable(f"{self._access} cannot be asked for what follows {revision}")
         if revision > last:
             raise Compacted(f"{self._access} stands at {last}, {revision} is not its own")
 
@@ -408,15 +412,14 @@ class EtcdStore:
         while True:
             await asyncio.sleep(LOOK * random.uniform(0.8, 1.2))
             try:
+                here = self._replica.revision
                 head = await self._head()
-                if head < self._replica.revision and head < await self._head():
-                    continue
-                if head < self._replica.revision:
-                    log.error("etcd_went_back", head=head, replica=self._replica.revision)
+                if head < here:
+                    log.error("etcd_went_back", head=head, replica=here)
                     self._follower.kick(reload=True)
-                else:
-                    await self._catch_up(head)
-                    self._set_stale(False)
+                    continue
+                await self._catch_up(head)
+                self._set_stale(False)
             except StoreError as error:
                 self._set_stale(True, str(error))
 

@@ -21,7 +21,13 @@ import grpc
 from aetcd.rpc import rpc_pb2 as pb
 from aetcd.rpc import rpc_pb2_grpc as stubs
 
-from tungsten.store.base import Compacted, StoreError, StoreUnavailable, StoreUnusable
+from tungsten.store.base import (
+    Compacted,
+    StoreError,
+    StoreUnavailable,
+    StoreUnusable,
+    TransactionTooLarge,
+)
 from tungsten.store.etcd_options import EtcdOptions
 
 #: Seconds that one member has to answer before the next is asked.
@@ -51,10 +57,6 @@ NEEDS_LEADER = ("hasleader", "true")
 
 class Unanswered(StoreUnavailable):
     """A call whose effect is not known."""
-
-
-class TransactionTooLarge(StoreError):
-    """A transaction of more operations or bytes than etcd takes. Nothing has changed."""
 
 
 #: The first releases without CVE-2026-33413 and CVE-2026-73499, by minor version; later minors

@@ -31,8 +31,7 @@ from typing import Any
 
 from aetcd.rpc import rpc_pb2 as pb
 
-from tungsten.store.base import Edge, Record, number_key
-from tungsten.store.etcd_client import TransactionTooLarge
+from tungsten.store.base import Edge, Record, TransactionTooLarge, number_key
 from tungsten.store.etcd_keys import CLAIMS, Head, Keys, after, encode_head, encode_record
 from tungsten.store.sqlite_rows import FreeNumbers, SqliteTransaction, number_of
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
@@ -21,15 +22,17 @@ from tests.unit.store.watch_properties import WatchValidator
 from tungsten.store import open_store
 from tungsten.store.base import (
     Compacted,
+    DuplicateId,
     Record,
     Snapshot,
     StoreError,
     StoreUnavailable,
     StoreUnusable,
     Transaction,
+    TransactionTooLarge,
 )
 from tungsten.store.etcd import EtcdStore
-from tungsten.store.etcd_client import TransactionTooLarge, is_patched
+from tungsten.store.etcd_client import is_patched
 from tungsten.store.etcd_keys import Keys, decode_head, decode_record, encode_record
 from tungsten.testing.etcd import EtcdCluster, free_ports
 
@@ -311,6 +314,36 @@ async def test_writes_that_are_not_ours_do_not_pass_for_commits(
             await asyncio.sleep(0.02)
     await store.transact(creating(3))
     assert await state(stores[0]) == await state(stores[1])
+
+
+async def test_an_etcd_that_was_set_back_is_followed_there(tmp_path: Path) -> None:
+    with EtcdCluster(tmp_path / "etcd") as cluster:
+        (member,) = cluster.members
+        store = open_at(f"{cluster.endpoints}/back")
+        await store.transact(creating(1))
+        first = await state(store)
+        member.kill()
+        shutil.copytree(member.directory / "data", tmp_path / "backup")
+        cluster.start_member(member)
+        await asyncio.to_thread(member.wait)
+        async with asyncio.timeout(20):
+            while store.stale or len((await state(store))[1]) == 1:
+                with suppress(StoreUnavailable, DuplicateId):
+                    await store.transact(creating(2))
+        watch = store.watch(first[0])
+        await anext(watch)
+        member.kill()
+        shutil.rmtree(member.directory / "data")
+        shutil.move(tmp_path / "backup", member.directory / "data")
+        cluster.start_member(member)
+        await asyncio.to_thread(member.wait)
+        with pytest.raises(Compacted, match="went back"):
+            await asyncio.wait_for(anext(watch), 10)
+        async with asyncio.timeout(10):
+            while await state(store) != first:
+                await asyncio.sleep(0.1)
+        await store.transact(creating(3))
+        await store.close()
 
 
 # Limits.
