@@ -59,12 +59,21 @@ $(STAMP)/python-api-cli: requirements/interop-api-cli.txt | $(STAMP)/debian-run
 	  -r requirements/interop-api-cli.txt
 	@touch $@
 
+$(STAMP)/python-keystone: requirements/interop-keystone.txt | $(STAMP)/debian-run
+	@echo "installing Keystone for tests"
+	@rm -rf $(STAMP)/keystone
+	@$(PYTHON) -m venv $(STAMP)/keystone
+	@$(STAMP)/keystone/bin/python -m pip install -qq --disable-pip-version-check \
+	  -r requirements/interop-keystone.txt
+	@touch $@
+
 bpf: | $(STAMP)/debian-run
 	@$(MAKE) -s -C $(BPF)
 
 install: $(STAMP)/debian-run $(STAMP)/python-run bpf
 
-install-test: install $(STAMP)/debian-test $(STAMP)/python-test $(STAMP)/python-api-cli
+install-test: install $(STAMP)/debian-test $(STAMP)/python-test $(STAMP)/python-api-cli \
+  $(STAMP)/python-keystone
 
 # --- using ----------------------------------------------------------------------------------
 

@@ -24,11 +24,13 @@ from tungsten.store.records import from_record
 READING = frozenset({"/fqname-to-id", "/id-to-fqname", "/list-bulk-collection"})
 """POSTs that only read."""
 
+ABOUT_CALLER = frozenset({"/obj-perms", "/aaa-mode"})
+"""What a caller may ask without a rule: who it is, and what is asked of callers here."""
+
 RULED = frozenset(
     {
         *READING,
-        "/obj-perms",
-        "/aaa-mode",
+        *ABOUT_CALLER,
         "/chmod",
         "/chown",
         "/int-pool",
