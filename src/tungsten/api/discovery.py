@@ -24,6 +24,8 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("set-tag", "POST", "/set-tag"),
     ("ref-relax-for-delete", "POST", "/ref-relax-for-delete"),
     ("useragent-keyvalue", "POST", "/useragent-kv"),
+    ("database-check", "POST", "/db-check"),
+    ("fetch-records", "POST", "/fetch-records"),
     ("start-profile", "POST", "/start-profile"),
     ("stop-profile", "POST", "/stop-profile"),
     ("int-pools", "POST", "/int-pools"),

@@ -10,11 +10,24 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tungsten.api import authority, batch, declarative, int_pools, leases, relaxing, user_agent
+from tungsten.api import (
+    authority,
+    batch,
+    declarative,
+    int_pools,
+    leases,
+    relaxing,
+    user_agent,
+    views,
+)
+from tungsten.api.audit import audit
 from tungsten.api.bodies import Json
 from tungsten.api.callers import CALLER
 from tungsten.api.engine import Engine
+from tungsten.api.references import Mirror
 from tungsten.api.transactions import Write
+from tungsten.api.views import Hrefs
+from tungsten.model import RESOURCE_TYPES
 from tungsten.store.base import Snapshot
 
 
@@ -75,6 +88,26 @@ async def _profile(engine: Engine, asked: Asked) -> None:
     """Profiles of the process are taken from outside; clients that ask are told nothing."""
 
 
+async def _check(engine: Engine, asked: Asked) -> Json:
+    """What does not hold in the store; nothing ever should."""
+    return {"results": await engine.read(audit)}
+
+
+async def _everything(engine: Engine, asked: Asked) -> Json:
+    """All objects, a list for each type that has some."""
+
+    def run(snapshot: Snapshot) -> Json:
+        hrefs, found = Hrefs(asked.base, wanted=False), []
+        for declared in RESOURCE_TYPES.values():
+            mirror = Mirror(snapshot, declared, whole=True)
+            shown = [views.body(one, hrefs, mirror) for one in snapshot.records(declared.name)]
+            if shown:
+                found.append(shown)
+        return {"results": found}
+
+    return await engine.read(run)
+
+
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "/useragent-kv": {"POST": _user_agent},
     "/ref-relax-for-delete": {"POST": _writes(relaxing.relax)},
@@ -92,6 +125,8 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "/plan": {"POST": _plan},
     "/history": {"GET": _history},
     "/past": {"GET": _past},
+    "/db-check": {"POST": _check},
+    "/fetch-records": {"POST": _everything},
     "/start-profile": {"POST": _profile},
     "/stop-profile": {"POST": _profile},
 }

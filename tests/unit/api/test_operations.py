@@ -281,3 +281,27 @@ async def test_a_watch_begins_after_a_revision(api: Api) -> None:
     said = json.loads(lines[2].removeprefix(b"data: "))
     assert said["virtual-network"]["name"] == "late"
     assert (await api.ask("GET", "/watch?resource_type=project&since=x")).status == 400
+
+
+# -- the whole store -------------------------------------------------------------------------
+
+
+async def test_the_store_is_looked_over_and_there_is_nothing_to_find(api: Api) -> None:
+    network = await api.network()
+    port = await api.port_of()
+    await api.address("a")
+    await api.post(f"/virtual-network/{network}/ip-alloc", {"count": 3})
+    await api.post("/int-pools", {"pool": "p", "start": 0, "end": 9})
+    await api.post("/int-pool", {"pool": "p", "owner": "x"})
+    await kv(api, "STORE", "a", value="1")
+    await api.post("/ref-relax-for-delete", {"uuid": port, "ref-uuid": network})
+    assert (await api.post("/db-check", {})).json == {"results": []}
+
+
+async def test_all_records_are_told_by_type(api: Api) -> None:
+    network = await api.network()
+    results = (await api.ask("POST", "/fetch-records")).json["results"]
+    assert all(results)
+    told = [one for kind in results for one in kind]
+    assert network in [one["uuid"] for one in told]
+    assert len({one["uuid"] for one in told}) == len(told)
