@@ -45,8 +45,9 @@ def listed(
             declared.plural: _elements(snapshot, declared, query, hrefs, records, caller=caller)
         }
     after, limit = query.page.after, query.page.limit
-    ordered = sorted(records, key=lambda one: one.fq_name)
-    rest = [one for one in ordered if after is None or one.fq_name > after]
+    places = [(queries.place(one.fq_name, one.uuid), one) for one in records]
+    places.sort(key=lambda placed: placed[0])
+    rest = [one for at, one in places if after is None or at > after]
     page = rest[:limit]
     marker = None
     if len(rest) > limit:
@@ -135,7 +136,7 @@ def chosen(snapshot: Snapshot, declared: ResourceType, query: ListQuery) -> Iter
             key=lambda one: one.fq_name,
         )
     elif query.fq_names is not None:
-        named = (snapshot.find(declared.name, name) for name in dict.fromkeys(query.fq_names))
+        named = (_named(snapshot, declared.name, name) for name in dict.fromkeys(query.fq_names))
         records = [one for one in named if one is not None]
     else:
         records = snapshot.records(declared.name)
@@ -152,9 +153,22 @@ def _filtered(
         asked = set(query.obj_uuids)
         records = (one for one in records if one.uuid in asked)
     if query.fq_names is not None:
-        names = set(query.fq_names)
-        records = (one for one in records if one.fq_name in names)
+        names = {":".join(name) for name in query.fq_names}
+        records = (one for one in records if ":".join(one.fq_name) in names)
     return records
+
+
+def _named(snapshot: Snapshot, type_: str, parts: tuple[str, ...]) -> Record | None:
+    """The object whose fq_name joined by colons is ``parts`` joined by colons.
+
+    The last part of a name may have colons in it (``target:64512:1``, ``ge-0/0/0:1``), which
+    the text of a query does not tell from those that join parts.
+    """
+    for depth in range(len(parts), 0, -1):
+        found = snapshot.find(type_, (*parts[: depth - 1], ":".join(parts[depth - 1 :])))
+        if found is not None:
+            return found
+    return None
 
 
 def _parents(
@@ -164,7 +178,7 @@ def _parents(
     if query.parent_fq_name is None:
         return query.parent_ids
     types = (query.parent_type,) if query.parent_type else declared.parents
-    found = (snapshot.find(type_, query.parent_fq_name) for type_ in types)
+    found = (_named(snapshot, type_, query.parent_fq_name) for type_ in types)
     return tuple(one.uuid for one in found if one is not None)
 
 

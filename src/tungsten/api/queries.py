@@ -22,9 +22,9 @@ NO_MARKERS = frozenset({"", "None", "null", "0"})
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """At most ``limit`` objects after the name ``after``, or from the first one."""
+    """At most ``limit`` objects after the place ``after``, or from the first one."""
 
-    after: tuple[str, ...] | None
+    after: tuple[tuple[str, ...], str] | None
     limit: int
 
 
@@ -119,12 +119,21 @@ def page(marker: str | None, limit: str | None, default_limit: int) -> Page | No
     *name, uuid = marker.split(":")
     if not name or not is_uuid(uuid):
         raise BadRequest(f"Invalid page_marker {echo(marker)}: expected what a list returned")
-    return Page(tuple(name), size)
+    return Page((tuple(name), uuid), size)
 
 
 def marker(fq_name: tuple[str, ...], uuid: str) -> str:
     """The marker of the page that follows an object."""
     return ":".join((*fq_name, uuid))
+
+
+def place(fq_name: tuple[str, ...], uuid: str) -> tuple[tuple[str, ...], str]:
+    """Where pages have an object: by name, in the reading that a marker allows.
+
+    A part of a name may have colons in it (``target:64512:1``), which in the marker cannot be
+    told from those that join parts.
+    """
+    return tuple(":".join(fq_name).split(":")), uuid
 
 
 def from_query(query: Mapping[str, str], default_limit: int) -> ListQuery:

@@ -103,6 +103,26 @@ async def test_pages_cover_all_objects_once(api: Api, networks: dict[str, str]) 
         assert (await api.ask("GET", f"/virtual-networks?{bad}")).status == 400
 
 
+async def test_names_may_have_colons_in_their_last_part(api: Api) -> None:
+    targets = [f"target:64512:{number}" for number in (1, 10, 2)]
+    for name in targets:
+        await api.create("route-target", fq_name=[name])
+    some = await api.get(f"/route-targets?fq_names={targets[2]},{targets[0]}")
+    assert names(some, "route-target") == [targets[2], targets[0]]
+    asked = {"type": "route-target", "fq_names": targets[1]}
+    bulk = await api.post("/list-bulk-collection", asked)
+    assert names(bulk.json, "route-target") == [targets[1]]
+    found: list[str] = []
+    marker: str | None = ""
+    while marker is not None:
+        page = await api.get(f"/route-targets?page_limit=1&page_marker={marker}")
+        found += names(page, "route-target")
+        marker = page["marker"]
+        assert len(found) <= 100, "pages repeat"
+    assert sorted(found) == sorted(set(found))
+    assert set(targets) <= set(found)
+
+
 async def test_the_bulk_form_is_the_same_list(api: Api, networks: dict[str, str]) -> None:
     many = ",".join([*networks.values()] * 20)
     asked = {"type": "virtual-network", "obj_uuids": many, "detail": False, "count": False}
