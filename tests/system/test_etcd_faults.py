@@ -19,14 +19,15 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.system import etcd_elected, etcd_writer
+from tests.system import etcd_books, etcd_elected, etcd_writer
 from tests.unit.store.store_samples import record, take
 from tests.unit.store.watch_properties import WatchValidator
 from tungsten.store import EtcdOptions
-from tungsten.store.base import Record, Snapshot, StoreUnavailable, Transaction, number_key
+from tungsten.store.base import Record, StoreUnavailable, Transaction, number_key
 from tungsten.store.etcd import EtcdStore
 from tungsten.testing.etcd import EtcdCluster, paused
 
@@ -55,7 +56,7 @@ class Writer:
     """A writing process, and what it said."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[Any]
     log: Path
 
     @property
@@ -73,7 +74,7 @@ class Writer:
 class Writers:
     """All writing processes of a test."""
 
-    cluster: EtcdCluster
+    place: str
     directory: Path
     all: list[Writer] = field(default_factory=list)
 
@@ -82,7 +83,7 @@ class Writers:
         log = self.directory / f"{name}.log"
         with log.open("wb") as sink, (self.directory / f"{name}.err").open("wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, etcd_writer.__file__, place(self.cluster), name],
+                [sys.executable, etcd_writer.__file__, self.place, name],
                 stdout=sink,
                 stderr=errors,
                 cwd=ROOT,
@@ -164,10 +165,6 @@ def audit(writers: Writers, records: list[Record], claims: dict[str, dict[str, s
     assert len(set(given)) == len(given)
 
 
-def claims_of(snapshot: Snapshot) -> dict[str, dict[str, str]]:
-    return {space: dict(snapshot.claims(space)) for space in ("numbers", "shared")}
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_an_audit_after_faults_finds_nothing(
     cluster: EtcdCluster, tmp_path: Path, seed: int
@@ -179,7 +176,7 @@ async def test_an_audit_after_faults_finds_nothing(
         asyncio.create_task(follow(store, validator))
         for store, validator in zip(watchers, validators, strict=True)
     ]
-    writers = Writers(cluster, tmp_path)
+    writers = Writers(place(cluster), tmp_path)
     try:
         for _ in range(2):
             writers.start()
@@ -191,7 +188,7 @@ async def test_an_audit_after_faults_finds_nothing(
         writers.kill()
     fresh = EtcdStore.open(place(cluster), options=OLD)
     revision, records = await fresh.load()
-    audit(writers, records, await fresh.read(claims_of))
+    audit(writers, records, await fresh.read(etcd_books.claims_of))
     history = await take(fresh.watch(0), revision)
     async with asyncio.timeout(20):
         while any(validator.revision < revision for validator in validators):
