@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage. What goes wrong is told 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, NoReturn
@@ -20,6 +21,17 @@ DEFAULT_URL = "http://127.0.0.1:8082"
 UrlOption = Annotated[
     str, typer.Option("--url", envvar="TUNGSTEN_API", help="The API server.", show_default=True)
 ]
+
+
+TOKEN_VARIABLE = "OS_TOKEN"  # noqa: S105 - a name, as OpenStack's own commands have it
+
+
+def token() -> str:
+    """The Keystone token to show to the server; empty: none.
+
+    From the environment only: other users of a machine see the arguments of its commands.
+    """
+    return os.environ.get(TOKEN_VARIABLE, "")
 
 
 class Refused(Exception):
@@ -42,7 +54,7 @@ def told() -> Iterator[None]:
 @contextmanager
 def session(url: str) -> Iterator[BlockingClient]:
     """A client whose refusals end the command."""
-    with told(), BlockingClient(url) as client:
+    with told(), BlockingClient(url, token=token()) as client:
         yield client
 
 

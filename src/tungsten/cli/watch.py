@@ -15,7 +15,7 @@ import typer
 
 from tungsten.cli.changes import printable
 from tungsten.cli.nouns import find_type, full_name
-from tungsten.cli.session import DEFAULT_URL, UrlOption, told
+from tungsten.cli.session import DEFAULT_URL, UrlOption, token, told
 from tungsten.client import Client, Unreachable, Watched
 from tungsten.model import to_fields
 
@@ -60,7 +60,7 @@ class _Follower:
 
     async def follow(self) -> None:
         pause = PAUSE
-        async with Client(self._url) as client:
+        async with Client(self._url, token=token()) as client:
             while True:
                 try:
                     stream = client.watch(*self._types, after=self._after)

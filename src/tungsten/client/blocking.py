@@ -20,8 +20,8 @@ class BlockingClient:
     It runs an event loop of its own, so it cannot be used where one is running already.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
-        self._client = Client(url, timeout=timeout)
+    def __init__(self, url: str, *, timeout: float = 30.0, token: str = "") -> None:
+        self._client = Client(url, timeout=timeout, token=token)
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> BlockingClient:

@@ -42,13 +42,15 @@ class Watched:
 class Client:
     """A connection to one API server.
 
-    ``url`` is its address, ``http://host:8082``. Use it as an asynchronous context manager, or
-    call :meth:`close`. Every method raises :class:`~tungsten.client.ApiError` when the server
-    refuses and :class:`~tungsten.client.Unreachable` when it does not answer in time.
+    ``url`` is its address, ``http://host:8082``; ``token`` is of Keystone, for servers that want
+    one. Use it as an asynchronous context manager, or call :meth:`close`. Every method raises
+    :class:`~tungsten.client.ApiError` when the server refuses and
+    :class:`~tungsten.client.Unreachable` when it does not answer in time.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 30.0, token: str = "") -> None:
         self._url = url.rstrip("/")
+        self._token = token
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._session: aiohttp.ClientSession | None = None
 
@@ -249,7 +251,11 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._timeout.total)
         try:
             async with self._open().get(
-                f"{self._url}/watch", params=query, headers=headers, timeout=timeout
+                f"{self._url}/watch",
+                params=query,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
             ) as response:
                 await _refuse(response, "GET /watch")
                 reached = after or 0
@@ -272,8 +278,11 @@ class Client:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
+            headers = {"User-Agent": "tungsten"}
+            if self._token:
+                headers["X-Auth-Token"] = self._token
             self._session = aiohttp.ClientSession(
-                timeout=self._timeout, read_bufsize=1 << 20, headers={"User-Agent": "tungsten"}
+                timeout=self._timeout, read_bufsize=1 << 20, headers=headers
             )
         return self._session
 

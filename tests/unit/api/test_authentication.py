@@ -20,6 +20,7 @@ from tests.unit.api.keystone_stand_in import PASSWORD, StandIn, standing_in
 
 from tungsten.api.keystone import identity_of
 from tungsten.api.local_admin import FREE_FAILURES, Attempts, credentials
+from tungsten.client import ApiError, Client
 
 ADMIN_PASSWORD = "canary-admin-password"
 
@@ -165,6 +166,15 @@ async def test_a_keystone_that_is_not_there_is_no_open_door(
 def test_what_keystone_says_is_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(ValueError):
         identity_of(data)
+
+
+async def test_the_client_shows_its_token(secured: Api, keystone: StandIn) -> None:
+    async with Client(secured.url, token=keystone.token("root", "admin")) as client:
+        assert await client.id_of("project", ["default-domain", "default-project"])
+    async with Client(secured.url) as client:
+        with pytest.raises(ApiError) as refused:
+            await client.id_of("project", ["default-domain", "default-project"])
+    assert refused.value.status == 401
 
 
 # -- the mode --------------------------------------------------------------------------------
