@@ -53,3 +53,9 @@ TAG_TYPE_IDS = IdSpace("tag-type-id", 255, 32_766, "tag type ID")
 def tag_value_ids(tag_type: str) -> IdSpace:
     """The numbers of the values of one tag type."""
     return IdSpace(f"tag-value-id:{tag_type}", 0, 32_767, f"value ID of tag type {tag_type}")
+
+
+def sub_cluster_ids(asn: int) -> IdSpace:
+    """The numbers of sub-clusters that a route distinguisher has room for beside an AS number."""
+    last = 2**32 - 1 if asn <= 0xFFFF else 0xFFFF
+    return IdSpace("sub-cluster-id", 1, last, "sub cluster ID")

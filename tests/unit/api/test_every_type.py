@@ -33,7 +33,10 @@ from tungsten.model import (
     to_fields,
 )
 from tungsten.model.addresses import IpamSubnetType, VnSubnetsType
-from tungsten.model.dns import VirtualDnsType
+from tungsten.model.alarms import AlarmExpression
+from tungsten.model.bgp import BgpRouterParams
+from tungsten.model.dns import VirtualDnsRecordType, VirtualDnsType
+from tungsten.model.firewall import FirewallServiceType
 from tungsten.model.interfaces import VirtualMachineInterfacePropertiesType
 from tungsten.model.networks import VirtualNetworkType
 from tungsten.model.security import PolicyRuleType
@@ -83,6 +86,12 @@ def numbered(form: str) -> Made:
     return lambda server, n: form.format(n=next(server.numbers))
 
 
+def _address(server: Server, n: int) -> str:
+    """An address of the network that is there, not used before."""
+    number = next(server.numbers)
+    return f"10.9.{number // 250}.{number % 250 + 3}"
+
+
 def _rules(**fields: Any) -> Made:
     """Rules of a policy or a group, complete but for what they must be."""
 
@@ -95,6 +104,29 @@ def _rules(**fields: Any) -> Made:
 
 def _subnet_of_network(server: Server, n: int) -> Values:
     return {"subnet_uuid": [server.subnet()]}
+
+
+def _alarm_rules(server: Server, n: int) -> Values:
+    expression = complex_value(AlarmExpression, n) | {"operand2": {"json_value": "7"}}
+    return {"or_list": [{"and_list": [expression]}]}
+
+
+def _record(server: Server, n: int) -> Values:
+    said = {"record_type": "A", "record_data": "10.0.0.7"}
+    return complex_value(VirtualDnsRecordType, n) | said
+
+
+def _speaker(server: Server, n: int) -> Values:
+    said = {"autonomous_system": 64512, "local_autonomous_system": 64512, "hold_time": 90}
+    return complex_value(BgpRouterParams, n) | said | {"router_type": "control-node"}
+
+
+def _service(server: Server, n: int) -> Values:
+    return complex_value(FirewallServiceType, n) | {"protocol": "tcp", "protocol_id": 6}
+
+
+def _group_end(server: Server, n: int) -> Values:
+    return {"address_group": ":".join(server.existing("address-group"))}
 
 
 def _dns(server: Server, n: int) -> Values:
@@ -137,9 +169,26 @@ BINDINGS = {
 }
 TARGETS = list_of("route_target", "target:64999:{n}")
 FITTING: dict[tuple[str, str], Made] = {
-    ("floating-ip", "floating_ip_address"): numbered("10.9.2.{n}"),
+    ("address-group", "draft_mode_state"): never,
+    ("alarm", "alarm_rules"): _alarm_rules,
+    ("alias-ip", "alias_ip_address"): _address,
+    ("application-policy-set", "all_applications"): always(False),
+    ("application-policy-set", "draft_mode_state"): never,
+    ("bgp-as-a-service", "autonomous_system"): always(65001),
+    ("bgp-router", "bgp_router_parameters"): _speaker,
+    ("firewall-policy", "draft_mode_state"): never,
+    ("firewall-rule", "address_group_refs"): never,
+    ("firewall-rule", "draft_mode_state"): never,
+    ("firewall-rule", "endpoint_1"): _group_end,
+    ("firewall-rule", "endpoint_2"): always({"any": True}),
+    ("firewall-rule", "match_tags"): always({"tag_list": ["application", "tier"]}),
+    ("firewall-rule", "match_tag_types"): always({"tag_type": [1, 2]}),
+    ("firewall-rule", "service"): _service,
+    ("firewall-rule", "service_group_refs"): never,
+    ("firewall-rule", "tag_refs"): never,
+    ("floating-ip", "floating_ip_address"): _address,
     ("floating-ip-pool", "floating_ip_pool_subnets"): _subnet_of_network,
-    ("instance-ip", "instance_ip_address"): numbered("10.9.1.{n}"),
+    ("instance-ip", "instance_ip_address"): _address,
     ("instance-ip", "network_ipam_refs"): never,
     ("instance-ip", "subnet_uuid"): lambda server, n: server.subnet(),
     ("instance-ip", "virtual_router_refs"): never,
@@ -151,17 +200,23 @@ FITTING: dict[tuple[str, str], Made] = {
     ("network-ipam", "ipam_subnets"): never,
     ("network-ipam", "ipam_subnetting"): never,
     ("network-policy", "network_policy_entries"): _rules(src_addresses=[], dst_addresses=[]),
+    ("route-aggregate", "aggregate_route_entries"): list_of("route", "10.{n}.0.0/16"),
     ("routing-instance", "routing_instance_is_default"): never,
     ("security-group", "security_group_id"): never,
     ("security-group", "security_group_entries"): _rules(
         src_addresses=[{"security_group": "local"}], dst_addresses=[]
     ),
+    ("service-group", "draft_mode_state"): never,
+    ("service-group", "service_group_firewall_service_list"): lambda server, n: {
+        "firewall_service": [_service(server, n)]
+    },
     ("tag", "display_name"): never,
     ("tag", "tag_id"): never,
     ("tag", "tag_type_name"): always("label"),
     ("tag", "tag_type_refs"): never,
     ("tag", "tag_value"): numbered("value {n}"),
     ("virtual-DNS", "virtual_DNS_data"): _dns,
+    ("virtual-DNS-record", "virtual_DNS_record_data"): _record,
     ("virtual-machine-interface", "port_security_enabled"): always(True),
     ("virtual-machine-interface", "virtual_machine_interface_bindings"): always(BINDINGS),
     ("virtual-machine-interface", "virtual_machine_interface_mac_addresses"): list_of(
@@ -186,7 +241,11 @@ FITTING: dict[tuple[str, str], Made] = {
 
 FROZEN = frozenset(
     {
+        ("alias-ip", "alias_ip_address"),
+        ("bgp-as-a-service", "bgpaas_shared"),
         ("floating-ip", "floating_ip_address"),
+        ("sub-cluster", "sub_cluster_asn"),
+        ("sub-cluster", "sub_cluster_id"),
         ("instance-ip", "instance_ip_address"),
         ("logical-router", "logical_router_type"),
         ("tag", "tag_value"),
@@ -275,6 +334,11 @@ MINIMAL: dict[str, Callable[[Server], Values]] = {
     "route-target": lambda server: {"fq_name": [f"target:64999:{next(server.numbers)}"]},
     "virtual-network": _with_subnet,
     "host-based-service": _with_quota,
+    "firewall-rule": lambda server: {"service": {"protocol": "tcp"}},
+    "sub-cluster": lambda server: {"sub_cluster_asn": 64512},
+    "loadbalancer-healthmonitor": lambda server: {
+        "loadbalancer_healthmonitor_properties": {"delay": 1}
+    },
 }
 """What an object of a type must have at least."""
 
@@ -463,11 +527,9 @@ def test_a_dump_with_every_type_goes_through_another_store(server: Server, tmp_p
     """All that a server answers, put into the store of another one, is answered there again."""
     for type_ in sorted(RESOURCE_TYPES.keys() - UNMADE):
         declared = resource_type(type_)
-        made = server.create(
-            declared, {**server.minimal(declared), **everything(server, declared, 0)}
-        )
-        if type_ not in ("host-based-service",):
-            server.made.setdefault(type_, made["fq_name"])
+        if type_ not in server.made:
+            fields = {**server.minimal(declared), **everything(server, declared, 0)}
+            server.made.setdefault(type_, server.create(declared, fields)["fq_name"])
     dump = dumped(server)
     assert {name for name, held in dump.items() if held} == RESOURCE_TYPES.keys() - {"config-root"}
 

@@ -1,4 +1,4 @@
-"""Rules of instance-ip, floating-ip-pool and floating-ip: who gets which address."""
+"""Rules of instance-ip, floating-ip, alias-ip and pools: who gets which address."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ from tungsten.model import (
     InstanceIp,
     NetworkIpam,
     Ref,
+    Resource,
     VirtualMachineInterface,
     VirtualNetwork,
 )
+from tungsten.model.addresses import AliasIp
 
 UNMANAGED = frozenset({"ip-fabric", "__link_local__"})
 """Networks of the underlay: addresses in them are stored as sent."""
@@ -128,35 +130,62 @@ def give_floating_address(write: Write, floating: FloatingIp) -> None:
 
     A floating-ip below an instance-ip has the address that its maker says.
     """
-    if not floating.project_refs:
-        project = write.tx.find("project", tuple(floating.fq_name[:2]))
-        if project is not None:
-            floating.project_refs = [Ref(list(project.fq_name), project.uuid)]
+    floating.project_refs = floating.project_refs or _project_of(write, floating)
     if floating.parent_type != "floating-ip-pool":
         return
     pool = write.load(FloatingIpPool, floating.parent_uuid or "")
-    network = find(write.tx, VirtualNetwork, "virtual-network", floating.fq_name[:-2])
     assert pool is not None
-    assert network is not None
-    held = sources(write.tx, network, exact=bool(floating.floating_ip_address))
-    wanted = wanted_subnets(pool)
-    if wanted:
-        held = [one for uuid in wanted for one in held if one.subnet.uuid == uuid]
+    asked = None
     if floating.floating_ip_address:
         asked = parse_address(floating.floating_ip_address, "floating_ip_address")
-        if any(asked in (one.subnet.gateway, one.subnet.service) for one in held):
-            raise Conflict("IP address already in use")
-        given = addresses.give_asked(write.tx, held, asked, floating.uuid, network.fq_name)
-    else:
-        held = of_family(held, floating.floating_ip_address_family or "v4")
-        given = addresses.give_any(write.tx, held, floating.uuid, network.fq_name)
+    family = floating.floating_ip_address_family or "v4"
+    given = _give_of_pool(write, floating, asked, family, wanted_subnets(pool))
     floating.floating_ip_address = str(given.address)
+
+
+def _project_of(write: Write, resource: Resource) -> list[Ref[None]]:
+    """A reference to the project that an address below a network is of."""
+    project = write.tx.find("project", tuple(resource.fq_name[:2]))
+    return [] if project is None else [Ref(list(project.fq_name), project.uuid)]
+
+
+def _give_of_pool(
+    write: Write, resource: Resource, asked: Address | None, family: str, wanted: Sequence[str]
+) -> Given:
+    """An address for what is below a pool: of the pool's network, or its ``wanted`` subnets."""
+    network = find(write.tx, VirtualNetwork, "virtual-network", resource.fq_name[:-2])
+    assert network is not None
+    held = sources(write.tx, network, exact=asked is not None)
+    if wanted:
+        held = [one for uuid in wanted for one in held if one.subnet.uuid == uuid]
+    if asked is None:
+        held = of_family(held, family)
+        return addresses.give_any(write.tx, held, resource.uuid, network.fq_name)
+    if any(asked in (one.subnet.gateway, one.subnet.service) for one in held):
+        raise Conflict("IP address already in use")
+    return addresses.give_asked(write.tx, held, asked, resource.uuid, network.fq_name)
 
 
 def keep_floating_address(write: Write, old: FloatingIp, new: FloatingIp) -> None:
     """The address of a floating-ip stays as it was given."""
     if new.floating_ip_address != old.floating_ip_address:
         raise BadRequest("Floating IP Address can not be changed")
+
+
+def give_alias_address(write: Write, alias: AliasIp) -> None:
+    """Give an alias-ip an address of its pool's network."""
+    alias.project_refs = alias.project_refs or _project_of(write, alias)
+    asked = None
+    if alias.alias_ip_address:
+        asked = parse_address(alias.alias_ip_address, "alias_ip_address")
+    given = _give_of_pool(write, alias, asked, alias.alias_ip_address_family or "v4", ())
+    alias.alias_ip_address = str(given.address)
+
+
+def keep_alias_address(write: Write, old: AliasIp, new: AliasIp) -> None:
+    """The address of an alias-ip stays as it was given."""
+    if new.alias_ip_address != old.alias_ip_address:
+        raise BadRequest("Alias IP Address can not be changed")
 
 
 HOOKS: dict[str, Hooks[Any]] = {
@@ -168,6 +197,7 @@ HOOKS: dict[str, Hooks[Any]] = {
         create=(refuse_unknown_pool_subnets,),
         update=(lambda write, old, new: refuse_unknown_pool_subnets(write, new),),
     ),
+    "alias-ip": Hooks[AliasIp](create=(give_alias_address,), update=(keep_alias_address,)),
     "floating-ip": Hooks[FloatingIp](
         create=(give_floating_address,), update=(keep_floating_address,)
     ),

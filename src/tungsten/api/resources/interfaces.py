@@ -20,6 +20,7 @@ from tungsten.model import (
 )
 from tungsten.model.addressing import MacAddressesType
 from tungsten.model.common import KeyValuePair
+from tungsten.model.health import ServiceHealthCheck
 from tungsten.store.records import from_record
 
 HIGHEST_VLAN = 4094
@@ -284,8 +285,43 @@ def _is_gateway(write: Write, ip: InstanceIp) -> bool:
     return False
 
 
-def _pairs_after(write: Write, old: VirtualMachineInterface, new: VirtualMachineInterface) -> None:
-    check_address_pairs(write, new)
+def check_health_checks(write: Write, port: VirtualMachineInterface) -> None:
+    """The host checks the port itself; other checks are for the ports of services."""
+    if port.port_tuple_refs:
+        return
+    for ref in port.service_health_check_refs:
+        check = write.load(ServiceHealthCheck, ref.uuid)
+        properties = check.service_health_check_properties if check is not None else None
+        kind = (properties.health_check_type if properties else None) or "link-local"
+        if kind != "link-local":
+            raise BadRequest(
+                f"Virtual machine interface {name_list(port.fq_name)} refers to service health "
+                f"check {name_list(ref.to)} of type {kind}, which is for service instances; "
+                "link-local is accepted"
+            )
+
+
+def check_bridge_domains(write: Write, port: VirtualMachineInterface) -> None:
+    """The bridge domains of a port are of its network, one for each VLAN."""
+    networks = {tuple(ref.to) for ref in port.virtual_network_refs}
+    vlans = set()
+    for ref in port.bridge_domain_refs:
+        if tuple(ref.to[:-1]) not in networks:
+            raise BadRequest(
+                f"Bridge domain {name_list(ref.to)} is not of a virtual network of interface "
+                f"{name_list(port.fq_name)}"
+            )
+        vlan = (ref.attr.vlan_tag if ref.attr is not None else None) or 0
+        if vlan in vlans:
+            raise BadRequest(
+                f"Interface {name_list(port.fq_name)} has several bridge domains with VLAN {vlan}"
+            )
+        vlans.add(vlan)
+
+
+def _checks_after(write: Write, old: VirtualMachineInterface, new: VirtualMachineInterface) -> None:
+    for check in (check_address_pairs, check_health_checks, check_bridge_domains):
+        check(write, new)
 
 
 HOOKS: dict[str, Hooks[Any]] = {
@@ -296,13 +332,15 @@ HOOKS: dict[str, Hooks[Any]] = {
             settle_bindings,
             check_sub_interface,
             check_address_pairs,
+            check_health_checks,
+            check_bridge_domains,
         ),
         update=(
             still_need_network,
             keep_mac_form,
             keep_vnic_type,
             keep_vlan_tag,
-            _pairs_after,
+            _checks_after,
             refuse_workload_on_router_port,
             link_direct_workload,
         ),

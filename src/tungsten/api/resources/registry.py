@@ -6,11 +6,13 @@ from typing import Any
 
 from tungsten.api.resources import (
     addresses,
+    firewall,
     interfaces,
     networks,
     projects,
     routing,
     security,
+    small_rules,
     system,
     tags,
     virtual_routers,
@@ -20,11 +22,13 @@ from tungsten.api.resources.hooks import Hooks
 _NONE: Hooks[Any] = Hooks()
 _ALL: dict[str, Hooks[Any]] = {
     **addresses.HOOKS,
+    **firewall.HOOKS,
     **interfaces.HOOKS,
     **networks.HOOKS,
     **projects.HOOKS,
     **routing.HOOKS,
     **security.HOOKS,
+    **small_rules.HOOKS,
     **system.HOOKS,
     **tags.HOOKS,
     **virtual_routers.HOOKS,

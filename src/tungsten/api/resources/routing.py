@@ -1,11 +1,12 @@
-"""Rules of route-target, routing-instance, bgp-router and logical-router."""
+"""Rules of what routes: targets, instances, aggregates, BGP speakers and routers."""
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
-from tungsten.api.errors import BadRequest, Conflict, name_list
-from tungsten.api.ids import VIRTUAL_NETWORK_IDS
+from tungsten.api.errors import BadRequest, Conflict, echo, name_list
+from tungsten.api.ids import VIRTUAL_NETWORK_IDS, sub_cluster_ids
 from tungsten.api.resources import route_targets
 from tungsten.api.resources.hooks import Hooks
 from tungsten.api.resources.route_target_lists import normalise_list, system_asn
@@ -17,6 +18,9 @@ from tungsten.model import (
     RoutingInstance,
     VirtualMachineInterface,
 )
+from tungsten.model.bgpaas import BgpAsAService
+from tungsten.model.nodes import SubCluster
+from tungsten.model.routing_policies import RouteAggregate
 
 SHORTEST_HOLD_TIME = 3
 UNSET_VXLAN = frozenset({None, "", "None"})
@@ -69,6 +73,89 @@ def check_bgp_router(write: Write, router: BgpRouter) -> None:
         parameters.router_type = "control-node" if ours else "router"
     if len(router.control_node_zone_refs) > 1:
         raise BadRequest("BGP router can have only one control node zone")
+    if router.control_node_zone_refs and parameters.router_type != "control-node":
+        raise BadRequest(
+            f"Only a BGP router of type control-node is in a control node zone, not a "
+            f"{parameters.router_type}"
+        )
+    for ref in router.sub_cluster_refs:
+        cluster = write.load(SubCluster, ref.uuid)
+        if cluster is not None and cluster.sub_cluster_asn != parameters.autonomous_system:
+            raise BadRequest("Subcluster asn and bgp asn should be same")
+
+
+# -- bgp-as-a-service -----------------------------------------------------------------------
+
+
+def check_bgp_service(write: Write, service: BgpAsAService) -> None:
+    """Hold time, autonomous systems, address and zones of BGP as a service."""
+    attributes = service.bgpaas_session_attributes
+    hold_time = attributes.hold_time if attributes else None
+    if hold_time and hold_time < SHORTEST_HOLD_TIME:
+        raise BadRequest("BGPaaS: Hold Time MUST be either zero or at least three seconds")
+    _, four_byte = system_asn(write)
+    local = attributes.local_autonomous_system if attributes else None
+    for asn in (service.autonomous_system, local):
+        if asn:
+            route_targets.check_asn(asn, four_byte)
+    if service.bgpaas_shared and not service.bgpaas_ip_address:
+        raise BadRequest("BGPaaS IP Address needs to be configured if BGPaaS is shared")
+    roles = [
+        ref.attr.bgpaas_control_node_zone_type if ref.attr else None
+        for ref in service.control_node_zone_refs
+    ]
+    if len(set(roles)) != len(roles):
+        raise BadRequest("BGPaaS has one control node zone of each type: primary, secondary")
+
+
+def keep_sharing(write: Write, old: BgpAsAService, new: BgpAsAService) -> None:
+    """Whether the interfaces share a session stays as it was."""
+    if bool(old.bgpaas_shared) != bool(new.bgpaas_shared):
+        raise BadRequest("BGPaaS sharing cannot be modified")
+
+
+# -- sub-cluster ----------------------------------------------------------------------------
+
+
+def give_cluster_id(write: Write, cluster: SubCluster) -> None:
+    """A sub-cluster has the id that its maker chose, or the next one."""
+    asn = cluster.sub_cluster_asn or 0
+    ids = sub_cluster_ids(asn)
+    if cluster.sub_cluster_id is None:
+        cluster.sub_cluster_id = ids.allocate(write.tx, cluster.uuid)
+    elif not ids.first <= cluster.sub_cluster_id <= ids.last:
+        raise BadRequest(
+            f"sub_cluster_id {cluster.sub_cluster_id} is not between {ids.first} and {ids.last}, "
+            f"those that can be told with AS {asn}"
+        )
+    elif not ids.take(write.tx, cluster.sub_cluster_id, cluster.uuid):
+        raise BadRequest(f"Sub cluster ID {cluster.sub_cluster_id} is already in use")
+
+
+def keep_cluster(write: Write, old: SubCluster, new: SubCluster) -> None:
+    """The AS and the id of a sub-cluster stay: they are in route distinguishers."""
+    if old.sub_cluster_asn != new.sub_cluster_asn:
+        raise BadRequest("Sub cluster ASN can not be modified")
+    if old.sub_cluster_id != new.sub_cluster_id:
+        raise BadRequest("Sub cluster ID can not be modified")
+
+
+# -- route-aggregate ------------------------------------------------------------------------
+
+
+def check_aggregate(write: Write, aggregate: RouteAggregate) -> None:
+    """A route aggregate is of one service, and its prefixes are of one family."""
+    if len(aggregate.service_instance_refs) > 1:
+        raise BadRequest("A route aggregate refers to one service instance")
+    entries = aggregate.aggregate_route_entries
+    versions = set()
+    for prefix in (entries.route if entries else None) or []:
+        try:
+            versions.add(ip_network(prefix, strict=False).version)
+        except ValueError as error:
+            raise BadRequest(f"aggregate_route_entries: {echo(prefix)} is no prefix") from error
+    if len(versions) > 1:
+        raise BadRequest("aggregate_route_entries: all prefixes must be of one IP version")
 
 
 # -- logical-router -------------------------------------------------------------------------
@@ -152,6 +239,14 @@ HOOKS: dict[str, Hooks[Any]] = {
         update=(keep_default_instance,),
         delete=(refuse_default_instance,),
     ),
+    "bgp-as-a-service": Hooks[BgpAsAService](
+        create=(check_bgp_service,),
+        update=(keep_sharing, lambda write, old, new: check_bgp_service(write, new)),
+    ),
+    "route-aggregate": Hooks[RouteAggregate](
+        create=(check_aggregate,), update=(lambda write, old, new: check_aggregate(write, new),)
+    ),
+    "sub-cluster": Hooks[SubCluster](create=(give_cluster_id,), update=(keep_cluster,)),
     "bgp-router": Hooks[BgpRouter](
         create=(check_bgp_router,),
         update=(lambda write, old, new: check_bgp_router(write, new),),

@@ -18,37 +18,36 @@ from tungsten.model.addressing import SubnetType
 from tungsten.model.security import PolicyEntriesType, PolicyRuleType
 from tungsten.model.traffic import AddressType
 
-PROTOCOLS = frozenset(
-    {
-        "any",
-        "icmp",
-        "igmp",
-        "tcp",
-        "egp",
-        "udp",
-        "gre",
-        "ospf",
-        "pim",
-        "vrrp",
-        "sctp",
-        "udplite",
-        "esp",
-        "ah",
-        "rsvp",
-        "pgm",
-        "ipip",
-        "icmp6",
-        "ipv6-icmp",
-        "icmpv6",
-        "ipv6-encap",
-        "ipv6-frag",
-        "ipv6-nonxt",
-        "ipv6-opts",
-        "ipv6-route",
-        "dccp",
-    }
-)
-"""Names of IP protocols that rules may use (IANA's, as OpenStack and this model write them)."""
+PROTOCOLS = {
+    "any": 0,
+    "icmp": 1,
+    "igmp": 2,
+    "tcp": 6,
+    "egp": 8,
+    "udp": 17,
+    "gre": 47,
+    "ospf": 89,
+    "pim": 103,
+    "vrrp": 112,
+    "sctp": 132,
+    "udplite": 136,
+    "esp": 50,
+    "ah": 51,
+    "rsvp": 46,
+    "pgm": 113,
+    "ipip": 4,
+    "icmp6": 58,
+    "ipv6-icmp": 58,
+    "icmpv6": 58,
+    "ipv6-encap": 41,
+    "ipv6-frag": 44,
+    "ipv6-nonxt": 59,
+    "ipv6-opts": 60,
+    "ipv6-route": 43,
+    "dccp": 33,
+}
+"""Names of IP protocols that rules may use (IANA's, as OpenStack and this model write them), and
+their numbers; ``any`` is 0."""
 
 IPV6_PROTOCOLS = frozenset(
     {
