@@ -176,7 +176,7 @@ def _parents(
 ) -> tuple[str, ...] | None:
     """The uuids of the parents that a query names; None when it names none."""
     if query.parent_fq_name is None:
-        return query.parent_ids
+        return query.parent_ids and tuple(dict.fromkeys(query.parent_ids))
     types = (query.parent_type,) if query.parent_type else declared.parents
     found = (_named(snapshot, type_, query.parent_fq_name) for type_ in types)
     return tuple(one.uuid for one in found if one is not None)

@@ -41,6 +41,9 @@ async def test_children_come_in_the_order_of_creation(api: Api, networks: dict[s
     project = (await api.post("/fqname-to-id", {"type": "project", "fq_name": PROJECT})).json
     by_id = await api.get(f"/virtual-networks?parent_id={project['uuid']}")
     assert by_id == by_name
+    assert (
+        await api.get(f"/virtual-networks?parent_id={project['uuid']},{project['uuid']}") == by_id
+    )
     nothing = await api.get("/virtual-networks?parent_fq_name_str=default-domain:none")
     assert names(nothing) == []
     other = await api.get(
