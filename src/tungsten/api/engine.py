@@ -76,7 +76,7 @@ class Engine:
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
         """Run ``fn`` on one consistent state of the store."""
         try:
-            result = await self.store.read(fn)
+            result = await self.store.glance(fn)
         except StoreError as error:
             self.failure = str(error)
             raise errors.of_store(error) from error

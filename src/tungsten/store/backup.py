@@ -98,17 +98,24 @@ async def backup(store: Store, path: Path) -> Summary:
         raise BackupError(f"{path} exists; a backup is never written over another")
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with scratch.open("xb") as raw:
-            with _written(raw, path.suffix == ".gz") as file:
-                summary = await store.read(lambda snapshot: _write(snapshot, file))
-            raw.flush()
-            os.fsync(raw.fileno())
+        summary = await store.read(lambda snapshot: _write_file(snapshot, scratch, path.suffix))
         os.link(scratch, path)
     except FileExistsError as error:
         raise BackupError(f"{path} exists; a backup is never written over another") from error
     finally:
         scratch.unlink(missing_ok=True)
     _sync_directory(path.parent)
+    return summary
+
+
+def _write_file(snapshot: Snapshot, path: Path, suffix: str) -> Summary:
+    """Write a file anew, whatever an earlier run of this read has left of it."""
+    path.unlink(missing_ok=True)
+    with path.open("xb") as raw:
+        with _written(raw, suffix == ".gz") as file:
+            summary = _write(snapshot, file)
+        raw.flush()
+        os.fsync(raw.fileno())
     return summary
 
 

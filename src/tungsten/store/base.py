@@ -242,6 +242,13 @@ class Store(Protocol):
         """Run ``fn``, in a thread of the store, on one consistent snapshot."""
         ...
 
+    async def glance(self, fn: Callable[[Snapshot], T]) -> T:
+        """The same for a function that is likely to read little, and waits for nothing.
+
+        An engine for which the way to a thread and back is the longer part runs it at once.
+        """
+        ...
+
     async def transact(self, fn: Callable[[Transaction], T]) -> T:
         """Run ``fn``, in a thread of the store; return its result once the commit is durable.
 

@@ -153,6 +153,10 @@ class ElectedStore:
         """As the store's."""
         return await self._store.read(fn)
 
+    async def glance(self, fn: Callable[[Snapshot], T]) -> T:
+        """As the store does."""
+        return await self._store.glance(fn)
+
     async def transact(self, fn: Callable[[Transaction], T]) -> T:
         """As the store's; raises LeadershipLost."""
         guard = (self._leadership.key, self._leadership.revision)

@@ -228,6 +228,10 @@ class EtcdStore:
         await self.in_io(self._be_current())
         return await self._replica.read(fn)
 
+    async def glance(self, fn: Callable[[Snapshot], T]) -> T:
+        """The same: what takes long is to know that the replica is current."""
+        return await self.read(fn)
+
     async def transact(self, fn: Callable[[Transaction], T]) -> T:
         """Run ``fn``, in the replica's thread, until what it did could be committed."""
         return await self.transact_guarded(fn, ())
@@ -437,7 +441,7 @@ class EtcdStore:
                 await asyncio.sleep(
                     random.uniform(0, min(PAUSE_MOST, 0.001 * 2 ** min(failed, 10)))
                 )
-            trial = await asyncio.wrap_future(self._replica.attempt(fn))
+            trial = await self._attempt(fn)
             if trial.behind is not None:
                 await self._after(trial.behind)
                 continue
@@ -453,10 +457,23 @@ class EtcdStore:
                 if trial.plan is None or await self._commit(trial, guards):
                     return trial.result
             finally:
-                if trial.plan is not None:
-                    self._replica.finished(trial.plan)
-                    trial.plan.ended.set_result(None)
+                self._finish(trial)
         raise AssertionError("the loop has no end")
+
+    async def _attempt(self, fn: Callable[[Transaction], Any]) -> Trial:
+        """Run the function on the replica. If nobody waits any more, its plan is given up."""
+        attempt = self._replica.attempt(fn, self._loop)
+        try:
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            attempt.add_done_callback(lambda done: done.exception() or self._finish(done.result()))
+            raise
+
+    def _finish(self, trial: Trial) -> None:
+        """A trial's plan is no longer in flight."""
+        if trial.plan is not None and trial.behind is None:
+            self._replica.finished(trial.plan)
+            trial.plan.ended.set_result(None)
 
     async def _after(self, plan: Plan) -> None:
         """Wait until a plan of another transaction is no longer in flight."""

@@ -8,6 +8,7 @@ Who does what:
   transaction that raises is undone alone. So transactions are serial and a caller hears of
   success only when it is durable.
 * *Readers*, a small pool of threads, run ``read`` functions, each on one snapshot of the file.
+  A ``glance`` that reads up to :data:`GLANCE` rows runs in its caller's thread.
 * *Watchers* pull from the feed (:mod:`tungsten.store.feed`) and, when they are far behind, from
   the log table, which keeps the newest :attr:`Limits.commits`.
 * A store opened ``readonly``, usually by another process, has no writer; a thread asks SQLite
@@ -48,8 +49,10 @@ from tungsten.store.feed import BATCH, Feed, Loop, call_in
 from tungsten.store.sqlite_file import WriterLock, connect, is_damage, prepare
 from tungsten.store.sqlite_rows import (
     FreeNumbers,
+    SqliteGlance,
     SqliteSnapshot,
     SqliteTransaction,
+    TooMuch,
     decode_commit,
     encode_changes,
     last_revision,
@@ -64,6 +67,9 @@ GROUP = 256
 POLL = 0.02
 
 READERS = 2
+
+#: Most rows that a glance reads in its caller's thread, which is an event loop's.
+GLANCE = 64
 
 log = structlog.get_logger("tungsten.store")
 
@@ -326,6 +332,14 @@ class SqliteStore:
         """Run ``fn``, in a thread, on one consistent snapshot."""
         return await self._in_reader(self._read, fn)
 
+    async def glance(self, fn: Callable[[Snapshot], T]) -> T:
+        """The same at once, if ``fn`` reads up to GLANCE rows; else it begins anew in a thread."""
+        self._check_open()
+        try:
+            return self._read(fn, glance=True)
+        except TooMuch:
+            return await self._in_reader(self._read, fn)
+
     async def transact(self, fn: Callable[[Transaction], T]) -> T:
         """Run ``fn`` in the writer's thread and commit."""
         self._check_open()
@@ -395,12 +409,14 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, function, *arguments)
 
-    def _read(self, fn: Callable[[Snapshot], T]) -> T:
+    def _read(self, fn: Callable[[Snapshot], T], *, glance: bool = False) -> T:
         try:
             connection = self._connection()
             connection.execute("BEGIN")
             try:
-                return fn(SqliteSnapshot(connection))
+                return fn(
+                    SqliteGlance(connection, GLANCE) if glance else SqliteSnapshot(connection)
+                )
             finally:
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -417,7 +433,7 @@ class SqliteStore:
         return [decode_commit(revision, data) for revision, data in rows]
 
     def _connection(self) -> sqlite3.Connection:
-        """This reader thread's connection."""
+        """This thread's connection for reading."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = connect(self.path, readonly=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -136,27 +137,59 @@ class SqliteSnapshot:
 
     def claim_owner(self, space: str, key: str) -> str | None:
         query = "SELECT owner FROM claims WHERE space = ? AND key = ?"
-        row = self._db.execute(query, (space, key)).fetchone()
+        row = self._first(query, space, key)
         return None if row is None else row[0]
 
     def claims(self, space: str) -> Iterator[tuple[str, str]]:
         query = "SELECT key, owner FROM claims WHERE space = ? ORDER BY key"
-        return iter(self._db.execute(query, (space,)).fetchall())
+        return iter(self._rows(query, space))
 
     def owned_claims(self, owner: str) -> list[tuple[str, str]]:
         query = "SELECT space, key FROM claims WHERE owner = ? ORDER BY space, key"
-        return self._db.execute(query, (owner,)).fetchall()
+        return self._rows(query, owner)
 
     @property
     def revision(self) -> int:
         return last_revision(self._db)
 
     def _one(self, query: str, *arguments: object) -> Record | None:
-        row = self._db.execute(query, arguments).fetchone()
+        row = self._first(query, *arguments)
         return None if row is None else _from_row(row)
 
     def _all(self, query: str, *arguments: object) -> list[Record]:
-        return [_from_row(row) for row in self._db.execute(query, arguments).fetchall()]
+        return [_from_row(row) for row in self._rows(query, *arguments)]
+
+    def _first(self, query: str, *arguments: object) -> Any:
+        return self._db.execute(query, arguments).fetchone()
+
+    def _rows(self, query: str, *arguments: object) -> list[Any]:
+        return self._db.execute(query, arguments).fetchall()
+
+
+class TooMuch(Exception):
+    """A read needs more than a :class:`SqliteGlance` gives."""
+
+
+class SqliteGlance(SqliteSnapshot):
+    """A snapshot for reads of a few rows: asked for more than ``rows``, it raises TooMuch."""
+
+    def __init__(self, connection: sqlite3.Connection, rows: int) -> None:
+        super().__init__(connection)
+        self._left = rows
+
+    def _first(self, query: str, *arguments: object) -> Any:
+        self._spend(1)
+        return super()._first(query, *arguments)
+
+    def _rows(self, query: str, *arguments: object) -> list[Any]:
+        rows = self._db.execute(query, arguments).fetchmany(self._left + 1)
+        self._spend(max(len(rows), 1))
+        return rows
+
+    def _spend(self, rows: int) -> None:
+        self._left -= rows
+        if self._left < 0:
+            raise TooMuch
 
 
 def last_revision(connection: sqlite3.Connection) -> int:

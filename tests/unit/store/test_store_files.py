@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tungsten.store import open_store
 from tungsten.store.base import (
     Compacted,
     Record,
+    Snapshot,
     StoreError,
     StoreUnavailable,
     StoreUnusable,
@@ -310,3 +312,29 @@ async def test_the_check_finds_what_was_changed_behind_the_store(tmp_path: Path)
         assert any(finding in line for line in check(broken))
     with pytest.raises(StoreUnusable):
         check(tmp_path / "absent")
+
+
+async def test_a_glance_reads_little_at_once_and_much_in_a_thread(tmp_path: Path) -> None:
+    await fill(tmp_path / "a.db", 100)
+    store = SqliteStore.open(tmp_path / "a.db")
+    here = threading.get_ident()
+
+    def first(snapshot: Snapshot) -> tuple[int, bool]:
+        return threading.get_ident(), snapshot.get(uuid_of(1)) is not None
+
+    def every(snapshot: Snapshot) -> tuple[int, int]:
+        return threading.get_ident(), sum(1 for _ in snapshot.records("virtual-network"))
+
+    def each(snapshot: Snapshot) -> int:
+        for _ in range(100):
+            snapshot.get(uuid_of(1))
+        return threading.get_ident()
+
+    thread, found = await store.glance(first)
+    assert thread == here
+    assert found
+    thread, count = await store.glance(every)
+    assert thread != here
+    assert count == 100
+    assert await store.glance(each) != here
+    await store.close()
