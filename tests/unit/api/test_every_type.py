@@ -210,6 +210,7 @@ FITTING: dict[tuple[str, str], Made] = {
     ("service-group", "service_group_firewall_service_list"): lambda server, n: {
         "firewall_service": [_service(server, n)]
     },
+    ("sub-cluster", "sub_cluster_id"): lambda server, n: 1000 + next(server.numbers),
     ("tag", "display_name"): never,
     ("tag", "tag_id"): never,
     ("tag", "tag_type_name"): always("label"),
