@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from tungsten.api import json_schema, openapi_actions, openapi_declarative
+from tungsten.api import json_schema, openapi_actions, openapi_declarative, openapi_operations
 from tungsten.api.json_schema import FQ_NAME, HREF, UUID, ref
 from tungsten.model import RESOURCE_TYPES, ResourceType, schema
 
@@ -201,7 +201,11 @@ def document(served: Served = ()) -> Json:
     Those that :mod:`~tungsten.api.openapi_actions` does not know are told by their path alone.
     """
     types = sorted(RESOURCE_TYPES.values(), key=lambda one: one.name)
-    paths: Json = {**openapi_actions.paths(), **openapi_declarative.paths()}
+    paths: Json = {
+        **openapi_actions.paths(),
+        **openapi_operations.paths(),
+        **openapi_declarative.paths(),
+    }
     for path, methods in served:
         for method in methods:
             operation = openapi_actions.untold(path, method)

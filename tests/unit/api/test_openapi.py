@@ -23,9 +23,10 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.unit.api.api_server import Api
 
-from tungsten.api import openapi, openapi_actions
+from tungsten.api import openapi, openapi_actions, openapi_operations
 from tungsten.api.app import ApiApp
 from tungsten.api.engine import Engine
+from tungsten.api.operations import NETWORK_OPERATIONS
 from tungsten.api.settings import ApiSettings
 from tungsten.model import RESOURCE_TYPES, schema
 
@@ -62,8 +63,10 @@ async def test_every_action_that_is_served_is_in_the_document(api: Api) -> None:
     paths = (await api.get("/openapi.json"))["paths"]
     for path, methods in app._actions.items():
         assert {method.upper() for method in paths[path]} == set(methods), path
-    known = openapi_actions.paths()
-    assert known.keys() <= app._actions.keys()
+    networks = {f"/virtual-network/{{uuid}}/{name}" for name in NETWORK_OPERATIONS}
+    assert openapi_actions.paths().keys() <= app._actions.keys()
+    assert openapi_operations.paths().keys() <= app._actions.keys() | networks
+    assert networks <= paths.keys()
 
 
 async def test_the_page_shows_types_fields_and_actions_without_loading_anything(api: Api) -> None:
