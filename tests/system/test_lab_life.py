@@ -123,5 +123,13 @@ def test_a_lab_that_died_half_way_is_removed_by_down() -> None:
     assert not labs.remove(name)
 
 
-def test_the_spec_of_the_demo_has_four_workloads() -> None:
-    assert len(demo_spec().workloads) == 4
+def test_a_lab_is_whole_until_a_process_is_gone(make_lab: Callable[[LabSpec], Lab]) -> None:
+    """What `lab up` on a running lab leaves alone, and what it makes anew."""
+    spec = small_spec()
+    lab = make_lab(spec)
+    assert labs.is_whole(lab.name, spec)
+    assert not labs.is_whole(lab.name, demo_spec())
+    lab.stop_process("compute1", signal.SIGKILL)
+    assert not labs.is_whole(lab.name, spec)
+    lab.start_process("compute1").wait()
+    assert labs.is_whole(lab.name, spec)

@@ -73,12 +73,15 @@ def _remains(name: str) -> str:
 
 @app.command()
 def up(file: File = None, name: Name = "demo", store: StoreOption = None) -> None:
-    """Make a lab and leave it running."""
+    """Make a lab and leave it running; one that is up as the file says is left as it is."""
 
     def work() -> None:
         _as_root()
         spec = _spec(file, store)
         with labs.locked(name), _making(name):
+            if labs.is_whole(name, spec):
+                typer.echo(f"lab {name} is up already, as this file says")
+                return
             lab = labs.create(name, spec)
             asyncio.run(labs.up(lab, typer.echo))
             typer.echo(f"lab {name} is up; `tungsten lab down --name {name}` removes it")

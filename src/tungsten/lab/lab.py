@@ -350,6 +350,20 @@ def attach(name: str) -> Lab:
     return Lab(found)
 
 
+def is_whole(name: str, spec: LabSpec) -> bool:
+    """Whether a lab of this name and content is up, with every process and workload."""
+    found = state.read(name)
+    if found is None or found.spec != spec:
+        return False
+    hosts = {host for host, one in spec.hosts.items() if one.role is not Role.PLAIN}
+    return (
+        hosts <= set(found.processes)
+        and all(state.alive(process) for process in found.processes.values())
+        and set(spec.workloads) == set(found.workloads)
+        and all(Namespace(one.namespace).exists for one in found.workloads.values())
+    )
+
+
 def remove(name: str) -> bool:
     """Take down a lab, whole or half-made; returns whether there was one."""
     found = state.read(name)
