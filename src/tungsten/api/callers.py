@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Caller:
     """A user with roles in a project, or the system.
 
     Ids are uuids with dashes where they are uuids at all. ``admin`` may do everything,
-    ``reader`` may see everything.
+    ``reader`` may see everything. ``expires`` is when that ends, in seconds since the epoch.
     """
 
     user: str = ""
@@ -27,6 +28,7 @@ class Caller:
     domain_id: str = ""
     admin: bool = False
     reader: bool = False
+    expires: float = inf
 
     @property
     def sees_all(self) -> bool:

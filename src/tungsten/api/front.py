@@ -166,6 +166,7 @@ class Front:
             domain_id=domain_id,
             admin=self._settings.cloud_admin_role.lower() in roles,
             reader=bool(reader) and reader in roles,
+            expires=identity.expires,
         )
 
     async def object_permissions(self, request: Request) -> Json:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from tungsten.api.errors import ApiFault, name_list
+from tungsten.api.errors import ApiFault, Forbidden, name_list
 from tungsten.api.resources.subnet_sources import own_specs
 from tungsten.api.transactions import Write
 from tungsten.model import Project, Resource, SecurityGroup, VirtualNetwork, resource_type, type_of
@@ -63,6 +63,8 @@ def project_of(write: Write, resource: Resource) -> Project | None:
 
 def check_new(write: Write, resource: Resource) -> None:
     """Raise OverQuota when the project of a new object may not have one more."""
+    if isinstance(resource, Project) and resource.quota is not None:
+        _refuse_own_quota(write)
     key = type_of(resource).object_type
     if key not in KEYS or _is_hidden(resource):
         return
@@ -77,10 +79,17 @@ def check_new(write: Write, resource: Resource) -> None:
 
 def check_changed(write: Write, old: Resource, new: Resource) -> None:
     """Raise OverQuota when an object gets more subnets or rules than its project may have."""
+    if isinstance(new, Project) and isinstance(old, Project) and new.quota != old.quota:
+        _refuse_own_quota(write)
     if isinstance(new, VirtualNetwork | SecurityGroup):
         project = project_of(write, new)
         if project is not None:
             _check_parts(write, project, old, new)
+
+
+def _refuse_own_quota(write: Write) -> None:
+    if not write.caller.admin:
+        raise Forbidden("Permission Denied: only administrators set the quota of a project")
 
 
 def _check_parts(write: Write, project: Project, old: Resource | None, new: Resource) -> None:

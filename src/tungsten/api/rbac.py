@@ -20,6 +20,9 @@ from tungsten.model.access import RbacRuleType
 
 LETTERS = {"GET": "R", "HEAD": "R", "POST": "C", "PUT": "U", "DELETE": "D"}
 
+BY_NAME_ONLY = frozenset({"api-access-list"})
+"""What rules of ``*`` do not let anyone change, since it would let them change the rules."""
+
 Rules = Mapping[tuple[str, str], Mapping[str, frozenset[str]]]
 """(object, field or ``*``) -> role -> letters."""
 
@@ -63,7 +66,8 @@ def allows(
         return False
     if ruled and len(ruled) == len(said):
         return True
-    for key in (_normal((object_, "*")), ("*", "*")):
-        if key in rules:
-            return passes(key)
-    return False
+    own, all_ = _normal((object_, "*")), ("*", "*")
+    if own in rules:
+        return passes(own)
+    by_name_only = object_ in BY_NAME_ONLY and letter != "R"
+    return not by_name_only and all_ in rules and passes(all_)

@@ -6,7 +6,8 @@ commit, and the last ``init``, has the store's revision as its ``id``: a client 
 everything up to it, wherever its stream breaks. One that comes back with ``Last-Event-ID`` gets
 what it missed instead of ``init``, unless the store does not know that place (any more).
 
-A reader is sent what it may see; what it may not see any more is deleted to it.
+A reader is sent what it may see, until its token expires; what it may not see any more is deleted
+to it.
 
 A reader that falls too far behind is sent ``stop`` and its stream ends; others never wait.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator
 
 import msgspec
@@ -105,11 +107,15 @@ class Watch:
         follower = asyncio.create_task(self._follow(revision, named=after is not None))
         try:
             while True:
+                left = self._caller.expires - time.time()
                 try:
-                    data = await asyncio.wait_for(self._queue.get(), self._keepalive)
+                    async with asyncio.timeout(max(0.0, min(self._keepalive, left))):
+                        data = await self._queue.get()
                 except TimeoutError:
-                    yield b":\n\n"
-                    continue
+                    if left > self._keepalive:
+                        yield b":\n\n"
+                        continue
+                    data = None  # the reader's token has expired
                 if data is None:
                     yield event("stop", {})
                     return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -418,3 +421,24 @@ async def test_a_watch_shows_what_its_reader_may_see(world: World) -> None:
     assert [kind for kind, _ in events] == [b"update", b"delete", b"create"]
     assert network in events[0][1]
     assert network in events[1][1]
+
+
+async def test_a_member_does_not_lift_its_own_limits(world: World) -> None:
+    assert (await world.red.put("project", RED, display_name="x")).status == 200
+    assert (await world.red.put("project", RED, quota={"virtual_network": 99})).status == 403
+    rules = {
+        "fq_name": ["default-domain", "red", "own"],
+        "parent_type": "project",
+        "api_access_list_entries": {"rbac_rule": [EVERYTHING]},
+    }
+    refused = await world.red.ask("POST", "/api-access-lists", {"api-access-list": rules})
+    assert refused.status == 403
+
+
+async def test_a_watch_ends_when_its_token_expires(world: World) -> None:
+    soon = datetime.fromtimestamp(time.time() + 2, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    token = world.keystone.token("red", "member", project_id=RED, expires_at=soon)
+    path = f"{world.api.url}/watch?resource_type=project"
+    async with world.api.session.get(path, headers={"X-Auth-Token": token}) as response:
+        text = await asyncio.wait_for(response.text(), 10)
+    assert text.endswith("event: stop\ndata: {}\n\n")

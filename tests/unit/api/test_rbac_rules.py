@@ -50,6 +50,14 @@ def test_the_rule_of_an_object_comes_before_that_of_all() -> None:
     assert allows(rules, ["m"], "C", "security-group")
 
 
+def test_a_rule_of_all_does_not_let_anyone_change_the_rules() -> None:
+    rules = merge([rule("*", "m", "CRUD")])
+    assert allows(rules, ["m"], "R", "api-access-list")
+    assert not any(allows(rules, ["m"], letter, "api-access-list") for letter in "CUD")
+    rules = merge([rule("*", "m", "CRUD"), rule("api-access-list", "m", "C")])
+    assert allows(rules, ["m"], "C", "api-access-list")
+
+
 def test_fields_with_rules_of_their_own_must_allow() -> None:
     rules = merge(
         [rule("virtual-network", "m", "CRUD"), rule("virtual-network", "n", "U", "is_shared")]
