@@ -466,8 +466,12 @@ class EtcdStore:
         try:
             return await asyncio.shield(attempt)
         except asyncio.CancelledError:
-            attempt.add_done_callback(lambda done: done.exception() or self._finish(done.result()))
+            attempt.add_done_callback(self._give_up)
             raise
+
+    def _give_up(self, attempt: asyncio.Future[Trial]) -> None:
+        if not attempt.cancelled() and attempt.exception() is None:
+            self._finish(attempt.result())
 
     def _finish(self, trial: Trial) -> None:
         """A trial's plan is no longer in flight."""

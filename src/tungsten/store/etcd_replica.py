@@ -48,7 +48,7 @@ from tungsten.store.base import (
 )
 from tungsten.store.etcd_keys import Head, Keys, decode_head, decode_record
 from tungsten.store.etcd_transaction import EtcdTransaction, Plan
-from tungsten.store.feed import Feed
+from tungsten.store.feed import Feed, call_in
 from tungsten.store.sqlite_file import connect, prepare
 from tungsten.store.sqlite_rows import FreeNumbers, SqliteSnapshot, SqliteTransaction
 
@@ -58,6 +58,9 @@ READERS = 2
 
 #: Most jobs done in a row before others get their turn.
 GROUP = 128
+
+#: Most attempts whose outcome is handed over together.
+TOGETHER = 8
 
 #: Transactions of all processes whose revision is remembered, for those who do not know it.
 REMEMBERED = 16_384
@@ -219,6 +222,7 @@ class Replica(threading.Thread):
         self._arrived: deque[tuple[list[Batch], Future[None]]] = deque()
         self._numbers = FreeNumbers()
         self._flight = InFlight()
+        self._trials: list[tuple[asyncio.Future[Trial], Trial | StoreUnavailable]] = []
         self._head_version = 0
         #: the newest transactions that were seen, and their revisions
         self._seen: dict[bytes, int] = {}
@@ -239,6 +243,9 @@ class Replica(threading.Thread):
             jobs, ended = self._take()
             for job in jobs:
                 job()
+                if len(self._trials) == TOGETHER:
+                    self._deliver()
+            self._deliver()
         self._db.close()
 
     def _take(self) -> tuple[list[Callable[[], None]], bool]:
@@ -412,9 +419,30 @@ class Replica(threading.Thread):
 
     # Transactions.
 
-    def attempt(self, function: Callable[[Transaction], Any]) -> Future[Trial]:
-        """Run a transaction function. A plan without ``behind`` is in flight from then on."""
-        return self._do(lambda: self._attempt(function))
+    def attempt(
+        self, function: Callable[[Transaction], Any], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Future[Trial]:
+        """Run a transaction function; to be called in ``loop``.
+
+        A plan without ``behind`` is in flight from then on, so the future must not be cancelled.
+        """
+        future: asyncio.Future[Trial] = loop.create_future()
+
+        def job() -> None:
+            try:
+                self._trials.append((future, self._attempt(function)))
+            except sqlite3.Error as error:
+                self._trials.append((future, StoreUnavailable(f"the replica failed: {error}")))
+
+        self._queue.put(job)
+        return future
+
+    def _deliver(self) -> None:
+        """Hand over what the last attempts came to: waking another thread costs more than one."""
+        if self._trials:
+            loop = self._trials[0][0].get_loop()
+            call_in(loop, _settle, self._trials)
+            self._trials = []
 
     def _attempt(self, function: Callable[[Transaction], Any]) -> Trial:
         trial = Trial(self.revision)
@@ -474,6 +502,14 @@ class Replica(threading.Thread):
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the replica {self.path} cannot be read: {error}") from error
+
+
+def _settle(trials: list[tuple[asyncio.Future[Trial], Trial | StoreUnavailable]]) -> None:
+    for future, trial in trials:
+        if isinstance(trial, StoreUnavailable):
+            future.set_exception(trial)
+        else:
+            future.set_result(trial)
 
 
 def changes_of(batch: Batch, keys: Keys, known: Callable[[str], Record | None]) -> Iterator[Change]:

@@ -133,6 +133,27 @@ async def test_two_writers_leave_no_dangling_reference(
     assert await state(stores[0]) == await state(stores[1])
 
 
+async def test_who_gives_up_waiting_hinders_nobody(stores: tuple[EtcdStore, EtcdStore]) -> None:
+    store = stores[0]
+    await store.transact(creating(1))
+
+    def add(tx: Transaction) -> None:
+        held = tx.get(uuid_of(1))
+        assert held is not None
+        tx.update(record(1, body=str(int(held.body.strip(b"{}") or 0) + 1).encode()))
+        tx.claim_number("n", range(1000), uuid_of(1))
+
+    draw = random.Random(3)
+    for _ in range(60):
+        jobs = [asyncio.create_task(store.transact(add)) for _ in range(3)]
+        await asyncio.sleep(draw.random() / 200)
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+    await asyncio.wait_for(store.transact(add), 2)
+    await asyncio.wait_for(stores[1].transact(add), 2)
+
+
 async def test_what_was_listed_may_not_change_before_the_commit(
     stores: tuple[EtcdStore, EtcdStore],
 ) -> None:
