@@ -6,7 +6,9 @@ one read.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 from tungsten.api import intent, past, plan
 from tungsten.api.bodies import Json
@@ -15,6 +17,9 @@ from tungsten.api.engine import Engine
 from tungsten.api.errors import Forbidden
 from tungsten.api.transactions import Write, timestamp
 from tungsten.store.overlay import Overlay
+
+_COMPILING: WeakKeyDictionary[Engine, asyncio.Lock] = WeakKeyDictionary()
+"""Who is compiling a plan, one at a time of an engine."""
 
 
 async def apply(engine: Engine, body: Json, base: str) -> Json:
