@@ -205,7 +205,7 @@ async def test_an_installation_goes_on_with_all_it_had(store: SqliteStore, tmp_p
     assert before[uuid_of(5)]["id_perms"]["created"] == "2020-05-18T07:46:40.000000"
     assert before[uuid_of(5)]["is_shared"] is False
     assert before[uuid_of(5)]["perms2"]["owner"] == "cloud-admin"
-    api = ApiService(ApiSettings(listen="127.0.0.1:0"), store)
+    api = ApiService(ApiSettings(listen="127.0.0.1:0", introspect_listen=""), store)
     await api.start()
     compiler = CompilerService(store)
     await compiler.start()
