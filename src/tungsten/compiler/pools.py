@@ -4,19 +4,21 @@ A *pool* is a range of numbers, a space of the store's claims. A resource owns a
 number of a pool, and the store frees it in the transaction that deletes the resource; there is
 no second place where numbers are kept, so none can leak. A number is not given again while an
 object that carries it is still there, held by somebody's reference: who refers to it would
-otherwise be joined to its next owner.
+otherwise be joined to its next owner. And numbers go round: one that was freed comes again after
+all above it have had their turn, so that routes which some router still keeps under it, as stale
+ones of a graceful restart, do not meet its next owner.
 
 Queries stay pure: they read the number their resource owns, like any other input, and while
-there is none they ask for one in their result. What is asked for is given between two walks,
-lowest free number first, to the oldest resource first; the queries that asked run again with
+there is none they ask for one in their result. What is asked for is given between two walks, in
+rising order, to the oldest resource first; the queries that asked run again with
 the number, and the claim is written in the same transaction as the objects that carry it.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 from tungsten.compiler.engine import Engine
 from tungsten.store.base import number_key
@@ -53,40 +55,32 @@ class PoolExhausted(Exception):
 
 
 class _Numbers:
-    """The state of one pool: who has what, and what is free below the highest ever given."""
+    """The state of one pool: who has what, and where the search for a free one goes on."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.of: dict[str, int] = {}
         self.owner: dict[int, str] = {}
-        self._freed: list[int] = []
         self._next = pool.low
 
+    def go_on_after(self, number: int) -> None:
+        """Search above a number that is known to have been given."""
+        self._next = max(self._next, number + 1)
+
+    def go_on_from(self, other: _Numbers) -> None:
+        """Search where another picture of the same pool would have."""
+        self._next = other._next
+
     def take(self, owner: str, is_used: Callable[[int], bool]) -> int:
-        """The lowest number that nobody has and that is not ``is_used`` otherwise."""
-        skipped = []
-        number = None
-        while number is None and self._freed:
-            lowest = heapq.heappop(self._freed)
-            if lowest in self.owner:
-                continue
-            if is_used(lowest):
-                skipped.append(lowest)
-            else:
-                number = lowest
-        while number is None and self._next < self.pool.high:
-            if self._next not in self.owner:
-                if is_used(self._next):
-                    skipped.append(self._next)
-                else:
-                    number = self._next
-            self._next += 1
-        for lower in skipped:
-            heapq.heappush(self._freed, lower)
-        if number is None:
-            raise PoolExhausted(self.pool, owner)
-        self.set(owner, number)
-        return number
+        """The next number that nobody has and that is not ``is_used`` otherwise."""
+        low, high = self.pool.low, self.pool.high
+        if len(self.owner) < high - low:
+            for number in chain(range(self._next, high), range(low, self._next)):
+                if number not in self.owner and not is_used(number):
+                    self._next = number + 1
+                    self.set(owner, number)
+                    return number
+        raise PoolExhausted(self.pool, owner)
 
     def set(self, owner: str, number: int) -> None:
         self.of[owner] = number
@@ -96,8 +90,6 @@ class _Numbers:
         number = self.of.pop(owner, None)
         if number is not None:
             del self.owner[number]
-            if number < self._next:
-                heapq.heappush(self._freed, number)
         return number
 
 
@@ -123,11 +115,14 @@ class Allocations:
 
         Should an owner have several, the lowest counts; the others are not given to anybody.
         """
-        before = set(self._numbers[space].of)
+        known = self._numbers[space]
+        before = set(known.of)
         numbers = self._numbers[space] = _Numbers(POOLS[space])
+        numbers.go_on_from(known)
         self._stored = {entry for entry in self._stored if entry[0] != space}
         for key, owner in claims:
             numbers.owner[int(key, 16)] = owner
+            numbers.go_on_after(int(key, 16))
             numbers.of.setdefault(owner, int(key, 16))
             self._stored.add((space, owner))
             before.add(owner)
@@ -135,7 +130,7 @@ class Allocations:
             self._engine.changed(("claim", space, owner))
 
     def give(self, pool: Pool, owner: str, is_used: Callable[[int], bool]) -> int:
-        """Give an owner the lowest free number. Raises PoolExhausted.
+        """Give an owner the next free number. Raises PoolExhausted.
 
         A number that nobody has, but that ``is_used`` says is still in use, is not free.
         """

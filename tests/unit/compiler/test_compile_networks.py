@@ -140,7 +140,9 @@ async def test_a_target_that_people_made_is_used_and_left_alone(
     assert record.provenance == ""
 
 
-async def test_numbers_are_the_lowest_free_and_follow_the_networks_age(store: Store) -> None:
+async def test_numbers_rise_with_the_networks_age_and_are_not_given_again_soon(
+    store: Store,
+) -> None:
     for name in ("c", "a", "b"):
         await create(store, network(name))
     service = CompilerService(store)
@@ -158,7 +160,7 @@ async def test_numbers_are_the_lowest_free_and_follow_the_networks_age(store: St
     await settled(store, service)
     await create(store, network("d"))
     await settled(store, service)
-    assert await instance_targets(store, *TENANT, "d", "d") == {"target:64512:8000000": None}
+    assert await instance_targets(store, *TENANT, "d", "d") == {"target:64512:8000003": None}
     await assert_whole(store, [ROUTE_TARGETS.space])
     await service.stop()
 
@@ -314,7 +316,7 @@ async def test_a_target_that_people_refer_to_waits_for_them(
     assert await names(store, "route-target") == ["target:64512:8000001"]
     await create(store, network("vn3"))
     await settled(store, compiler)
-    assert await instance_targets(store, *TENANT, "vn3", "vn3") == {OWN: None}
+    assert await instance_targets(store, *TENANT, "vn3", "vn3") == {"target:64512:8000002": None}
 
 
 async def settled_but(store: Store, compiler: CompilerService, held: int) -> None:

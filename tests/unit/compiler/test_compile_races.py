@@ -297,7 +297,7 @@ async def test_a_number_that_somebody_took_is_not_used(store: Store) -> None:
     async def take() -> None:
         def work(tx: Transaction) -> None:
             tx.create(to_record(theirs))
-            tx.claim(ROUTE_TARGETS.space, number_key(ROUTE_TARGETS.low), theirs.uuid)
+            tx.claim(ROUTE_TARGETS.space, number_key(ROUTE_TARGETS.low + 1), theirs.uuid)
 
         await store.transact(work)
 
@@ -310,9 +310,9 @@ async def test_a_number_that_somebody_took_is_not_used(store: Store) -> None:
     await create(store, network("vn2"))
     await settled(store, service)
     assert await instance_targets(store, *TENANT, "other", "other") == {
-        "target:64512:8000000": None
+        "target:64512:8000001": None
     }
-    assert await instance_targets(store, *TENANT, "vn2", "vn2") == {"target:64512:8000001": None}
+    assert await instance_targets(store, *TENANT, "vn2", "vn2") == {"target:64512:8000002": None}
     await assert_whole(store)
     await service.stop()
 
