@@ -8,6 +8,7 @@ both outcomes are right. The cluster has three members on the loopback address.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
 import signal
@@ -26,7 +27,7 @@ import pytest
 from tests.system import etcd_books, etcd_elected, etcd_writer
 from tests.unit.store.store_samples import record, take
 from tests.unit.store.watch_properties import WatchValidator
-from tungsten.store import EtcdOptions
+from tungsten.store import EtcdOptions, faults
 from tungsten.store.base import Record, StoreUnavailable, Transaction, number_key
 from tungsten.store.etcd import EtcdStore
 from tungsten.testing.etcd import EtcdCluster, paused
@@ -35,20 +36,25 @@ OLD = EtcdOptions(allow_unpatched=True)
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[EtcdCluster]:
-    with EtcdCluster(tmp_path / "etcd", size=3, heartbeat=50, election=500) as running:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
+    """Three members, all well again at the end of each test."""
+    directory = tmp_path_factory.mktemp("faults") / "etcd"
+    with EtcdCluster(directory, size=3, heartbeat=50, election=500) as running:
         yield running
+
+
+@pytest.fixture
+def place(cluster: EtcdCluster, tmp_path: Path) -> str:
+    """Where the test's store is."""
+    for member in cluster.members:
+        member.wait()
+    return f"{cluster.endpoints}/{tmp_path}"
 
 
 def create(tx: Transaction, number: int) -> None:
     """One record."""
     tx.create(record(number))
-
-
-def place(cluster: EtcdCluster) -> str:
-    """Where the store is."""
-    return f"{cluster.endpoints}/faults"
 
 
 @dataclass
@@ -78,7 +84,8 @@ class Writers:
     directory: Path
     all: list[Writer] = field(default_factory=list)
 
-    def start(self) -> Writer:
+    def start(self, fault: str = "") -> Writer:
+        """Start one; at ``fault`` (NAME:N, see tungsten.store.faults) it kills itself."""
         name = f"w{len(self.all)}"
         log = self.directory / f"{name}.log"
         with log.open("wb") as sink, (self.directory / f"{name}.err").open("wb") as errors:
@@ -87,6 +94,7 @@ class Writers:
                 stdout=sink,
                 stderr=errors,
                 cwd=ROOT,
+                env={**os.environ, faults.VARIABLE: fault},
             )
         writer = Writer(name, process, log)
         self.all.append(writer)
@@ -121,10 +129,10 @@ async def progresses(writers: Writers, more: int, seconds: float) -> None:
             await asyncio.sleep(0.1)
 
 
-async def fault(draw: random.Random, cluster: EtcdCluster, writers: Writers) -> None:
+async def fault(kind: str, draw: random.Random, cluster: EtcdCluster, writers: Writers) -> None:
     """One fault, and its end."""
     member = draw.choice(cluster.members)
-    match draw.choice(["kill", "pause", "pause longer", "writer"]):
+    match kind:
         case "kill":
             member.kill()
             await asyncio.sleep(draw.uniform(0.5, 2))
@@ -138,6 +146,8 @@ async def fault(draw: random.Random, cluster: EtcdCluster, writers: Writers) -> 
                 await asyncio.sleep(3)
         case "writer":
             writers.running[0].process.kill()
+            point = draw.choice(["store.commit.before", "store.commit.after"])
+            writers.start(f"{point}:{draw.randrange(1, 40)}")
             writers.start()
 
 
@@ -167,26 +177,26 @@ def audit(writers: Writers, records: list[Record], claims: dict[str, dict[str, s
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_an_audit_after_faults_finds_nothing(
-    cluster: EtcdCluster, tmp_path: Path, seed: int
+    cluster: EtcdCluster, place: str, tmp_path: Path, seed: int
 ) -> None:
     draw = random.Random(seed)
-    watchers = [EtcdStore.open(place(cluster), options=OLD) for _ in range(2)]
+    watchers = [EtcdStore.open(place, options=OLD) for _ in range(2)]
     validators = [WatchValidator(gapless=False) for _ in watchers]
     tasks = [
         asyncio.create_task(follow(store, validator))
         for store, validator in zip(watchers, validators, strict=True)
     ]
-    writers = Writers(place(cluster), tmp_path)
+    writers = Writers(place, tmp_path)
     try:
         for _ in range(2):
             writers.start()
         await progresses(writers, 50, 20)
-        for _ in range(4):
-            await fault(draw, cluster, writers)
+        for kind in ("writer", *draw.choices(["kill", "pause", "pause longer"], k=2)):
+            await fault(kind, draw, cluster, writers)
             await progresses(writers, 50, 20)
     finally:
         writers.kill()
-    fresh = EtcdStore.open(place(cluster), options=OLD)
+    fresh = EtcdStore.open(place, options=OLD)
     revision, records = await fresh.load()
     audit(writers, records, await fresh.read(etcd_books.claims_of))
     history = await take(fresh.watch(0), revision)
@@ -204,8 +214,8 @@ async def test_an_audit_after_faults_finds_nothing(
         await store.close()
 
 
-async def test_one_member_of_three_may_go_at_any_time(cluster: EtcdCluster) -> None:
-    store = EtcdStore.open(place(cluster), options=OLD)
+async def test_one_member_of_three_may_go_at_any_time(cluster: EtcdCluster, place: str) -> None:
+    store = EtcdStore.open(place, options=OLD)
     worst = 0.0
     for number, member in enumerate(cluster.members):
         member.kill()
@@ -219,8 +229,10 @@ async def test_one_member_of_three_may_go_at_any_time(cluster: EtcdCluster) -> N
     await store.close()
 
 
-async def test_without_a_quorum_writes_fail_reads_and_watches_go_on(cluster: EtcdCluster) -> None:
-    store = EtcdStore.open(place(cluster), options=OLD)
+async def test_without_a_quorum_writes_fail_reads_and_watches_go_on(
+    cluster: EtcdCluster, place: str
+) -> None:
+    store = EtcdStore.open(place, options=OLD)
     await store.transact(lambda tx: tx.create(record(1)))
     revision = (await store.load())[0]
     with ExitStack() as stack:
@@ -268,7 +280,7 @@ class Candidate:
 
 @pytest.fixture
 async def candidate(
-    cluster: EtcdCluster,
+    place: str,
 ) -> AsyncIterator[Callable[[str], asyncio.Future[Candidate]]]:
     """A function that starts a candidate by name."""
     made: list[asyncio.subprocess.Process] = []
@@ -277,7 +289,7 @@ async def candidate(
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             etcd_elected.__file__,
-            place(cluster),
+            place,
             name,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -293,7 +305,7 @@ async def candidate(
 
 
 async def test_who_slept_through_its_time_is_refused(
-    cluster: EtcdCluster, candidate: Callable[[str], asyncio.Future[Candidate]]
+    place: str, candidate: Callable[[str], asyncio.Future[Candidate]]
 ) -> None:
     one = await candidate("a")
     await one.says("wrote 3")
@@ -306,7 +318,7 @@ async def test_who_slept_through_its_time_is_refused(
     three = await candidate("c")
     two.process.kill()
     await three.says("wrote 1")
-    store = EtcdStore.open(place(cluster), options=OLD)
+    store = EtcdStore.open(place, options=OLD)
     order = [c.changes[0].record.fq_name[0] for c in await take(store.watch(0), await last(store))]
     assert re.fullmatch("a+b+c+", "".join(order))
     await store.close()
