@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import random
 import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
@@ -35,6 +39,7 @@ from tungsten.store.etcd import EtcdStore
 from tungsten.store.etcd_client import is_patched
 from tungsten.store.etcd_keys import Keys, decode_head, decode_record, encode_record
 from tungsten.testing.etcd import EtcdCluster, free_ports
+from tungsten.testing.processes import life
 
 
 def open_at(place: str) -> EtcdStore:
@@ -432,6 +437,41 @@ async def test_a_full_etcd_can_be_read_and_says_what_to_do(tmp_path: Path) -> No
         await store.transact(lambda tx: tx.update(record(1)))
         assert (await store.load())[0] > before[0]
         await store.close()
+
+
+async def test_replicas_of_killed_processes_are_removed_and_of_others_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("dead", "alive"):
+        (tmp_path / f"tungsten-etcd-{name}").mkdir()
+        (tmp_path / f"tungsten-etcd-{name}" / "lock").touch()
+    with (tmp_path / "tungsten-etcd-alive" / "lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        store = open_at(etcd_place(tmp_path))
+        assert not (tmp_path / "tungsten-etcd-dead").exists()
+        assert (tmp_path / "tungsten-etcd-alive").exists()
+        assert len(list(tmp_path.glob("tungsten-etcd-*"))) == 2
+        await store.close()
+    assert len(list(tmp_path.glob("tungsten-etcd-*"))) == 1
+
+
+def test_an_etcd_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from tungsten.testing.etcd import EtcdCluster;"
+        "c = EtcdCluster(Path(sys.argv[1])).start(); print(c.members[0].pid, flush=True);"
+        "time.sleep(60)"
+    )
+    argv = [sys.executable, "-c", program, str(tmp_path / "etcd")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        assert life(pid) is not None
+        process.kill()
+    deadline = time.monotonic() + 5
+    while life(pid) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 # Refusals.
