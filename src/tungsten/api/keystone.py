@@ -144,10 +144,16 @@ class Keystone:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Make ready; nothing is sent yet. Raises OSError for an unreadable file."""
+        """Make ready; nothing is sent yet. Raises ValueError for certificates that are none."""
         context: ssl.SSLContext | bool = True
         if self._account.ca_file:
-            context = ssl.create_default_context(cafile=self._account.ca_file)
+            try:
+                context = ssl.create_default_context(cafile=self._account.ca_file)
+            except ssl.SSLError as error:
+                raise ValueError(
+                    f"api.keystone_ca_file is {self._account.ca_file!r}, which holds no "
+                    f"certificates: {error.reason}"
+                ) from error
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context, limit=16),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -41,6 +43,24 @@ def keystone_of(settings: ApiSettings) -> Keystone | None:
         ca_file=settings.keystone_ca_file,
     )
     return Keystone(account, cache=settings.keystone_cache)
+
+
+def check_files(settings: ApiSettings) -> None:
+    """Raise ValueError for a file of the settings that cannot be read.
+
+    One that holds a secret and that others may read is told in the log.
+    """
+    for name in ("keystone_password_file", "admin_password_file", "keystone_ca_file"):
+        path: str = getattr(settings, name)
+        if not path:
+            continue
+        try:
+            with open(path, "rb") as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        except OSError as error:
+            raise ValueError(f"api.{name} is {path!r}: {error.strerror}") from error
+        if mode & 0o077 and name.endswith("password_file"):
+            log.warning("secret_open_to_others", setting=f"api.{name}", path=path, mode=oct(mode))
 
 
 class ApiService:
@@ -97,6 +117,7 @@ class ApiService:
         settings, trace = self._settings, RestTrace()
         self._keystone = keystone_of(settings)
         if self._keystone is not None:
+            check_files(settings)
             self._ends.push_async_callback(self._keystone.stop)
             await self._keystone.start()
         front = Front(self._engine, settings, self._keystone)
@@ -126,12 +147,15 @@ class ApiService:
         return server
 
     async def _start_introspect(self, trace: RestTrace) -> None:
-        self._introspect = IntrospectServer(
-            self._settings.introspect_listen,
-            MODULE,
-            api_requests(trace, self._connections),
-            host_names=self._settings.allowed_hosts,
-        )
+        try:
+            self._introspect = IntrospectServer(
+                self._settings.introspect_listen,
+                MODULE,
+                api_requests(trace, self._connections),
+                host_names=self._settings.allowed_hosts,
+            )
+        except ValueError as error:
+            raise ValueError(f"api.introspect_listen: {error}") from error
         self._ends.push_async_callback(self._introspect.stop)
         await self._introspect.start()
 

@@ -162,6 +162,31 @@ async def test_a_keystone_that_is_not_there_is_no_open_door(
         assert (await ask(api, None)).status == 401
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"keystone_url": ""}, "api.keystone_url is needed"),
+        ({"keystone_password_file": ""}, "api.keystone_password_file is needed"),
+        ({"keystone_url": "ftp://x"}, "api.keystone_url 'ftp://x' is no http or https address"),
+        ({"keystone_password_file": "/none/x"}, "api.keystone_password_file is '/none/x': No such"),
+        ({"admin_password_file": "/none/x"}, "api.admin_password_file is '/none/x': No such file"),
+        ({"keystone_ca_file": "/none/x"}, "api.keystone_ca_file is '/none/x': No such file"),
+        ({"keystone_ca_file": "/etc/hostname"}, "'/etc/hostname', which holds no certificates"),
+        ({"admin_password_file": "/dev/null"}, "api.admin_password_file /dev/null is empty"),
+        ({"admin_listen": "bogus"}, "api.admin_listen is 'bogus'; expected HOST:PORT"),
+        ({"introspect_listen": "bogus"}, "api.introspect_listen: listen address 'bogus'"),
+    ],
+)
+async def test_a_setting_that_cannot_be_used_is_named(
+    tmp_path: Path, keystone: StandIn, changed: dict[str, str], words: str
+) -> None:
+    settings = keystone_settings(tmp_path, keystone, **changed)
+    with pytest.raises(ValueError, match="api") as refused:
+        async with serving(tmp_path, **settings):
+            pass
+    assert words in str(refused.value)
+
+
 @given(st.binary(max_size=200))
 def test_what_keystone_says_is_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(ValueError):
