@@ -31,10 +31,12 @@ RULED = frozenset(
     {
         *READING,
         *ABOUT_CALLER,
+        "/apply",
         "/chmod",
         "/chown",
         "/int-pool",
         "/int-pools",
+        "/plan",
         "/prop-collection-get",
         "/prop-collection-update",
         "/ref-relax-for-delete",
@@ -127,6 +129,9 @@ def parts_of(snapshot: Snapshot, call: Call) -> Iterable[Part]:
                 yield from _typed("R", name)
         case "/transaction":
             yield from _of_operations(snapshot, call.body.get("operations"))
+        case "/apply" | "/plan":
+            yield from _of_documents("CU", call.body.get("apply"))
+            yield from _of_documents("D", call.body.get("delete"))
 
 
 def _typed(letter: str, name: Any, fields: tuple[str, ...] = ()) -> Iterable[Part]:
@@ -139,6 +144,15 @@ def _of_uuid(snapshot: Snapshot, letter: str, uuid: Any) -> Iterable[Part]:
     record = snapshot.get(uuid) if isinstance(uuid, str) else None
     if record is not None:
         yield letter, record.type, ()
+
+
+def _of_documents(letters: str, documents: Any) -> Iterable[Part]:
+    """Whether documents create or update is known only when it is done: both must be allowed."""
+    for one in documents if isinstance(documents, list) else []:
+        for name, inner in one.items() if isinstance(one, dict) else ():
+            fields = tuple(inner) if isinstance(inner, dict) else ()
+            for letter in letters:
+                yield from _typed(letter, name, () if letter == "D" else fields)
 
 
 def _of_operations(snapshot: Snapshot, operations: Any) -> Iterable[Part]:

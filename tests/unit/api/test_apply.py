@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from tests.unit.api.api_server import IPAM, PROJECT, Answer, Api, network_body
+
+from tungsten.api.access_lists import RULED, Call, parts_of
 
 Json = dict[str, Any]
 
@@ -179,3 +182,18 @@ async def test_malformed_requests_are_refused(api: Api) -> None:
         answer = await api.post("/apply", body)
         assert 400 <= answer.status < 500, answer.text
         assert word in answer.text
+
+
+async def test_applying_is_creating_updating_and_deleting_for_the_rules(api: Api) -> None:
+    body = {"apply": [NETWORK, 5], "delete": [{"security-group": {"fq_name": ["a"]}}]}
+    fields = tuple(NETWORK["virtual-network"])
+    for path in ("apply", "plan"):
+        assert f"/{path}" in RULED
+        call = Call(f"/{path}", "C", body, {})
+        parts = list(await api.store.read(partial(parts_of, call=call)))
+        assert parts == [
+            ("C", path, ()),
+            ("C", "virtual-network", fields),
+            ("U", "virtual-network", fields),
+            ("D", "security-group", ()),
+        ]

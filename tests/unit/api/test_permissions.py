@@ -164,8 +164,11 @@ ACTIONS_ONLY = [
     for name in (
         "ref-update", "set-tag", "prop-collection-update", "prop-collection-get",
         "list-bulk-collection", "transaction", "chmod", "chown", "ref-relax-for-delete", "watch",
+        "apply", "plan",
     )
 ]  # fmt: skip
+
+RED_A = {"fq_name": ["default-domain", "red", "a"], "display_name": "other"}
 
 ROUND_ABOUT: list[Callable[[str], tuple[str, str, Any]]] = [
     lambda u: (
@@ -202,6 +205,11 @@ ROUND_ABOUT: list[Callable[[str], tuple[str, str, Any]]] = [
                 }
             ]
         },
+    ),
+    *(
+        lambda u, path=path, member=member: ("POST", path, {member: [{"virtual-network": RED_A}]})
+        for path in ("/apply", "/plan")
+        for member in ("apply", "delete")
     ),
     lambda u: ("DELETE", f"/virtual-networks/{u}", None),
     lambda u: ("POST", f"/virtual-network/{u}/ip-alloc", {}),
