@@ -1,4 +1,4 @@
-"""Tokens of a real Keystone, and upstream's client that logs in there, in the mode ``rbac``."""
+"""Tokens of a real Keystone, and upstream's clients that log in there, in the mode ``rbac``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.interop.api_cli import Cli
 from tests.interop.keystone_server import RealKeystone, keystone_running
 from tests.unit.api.api_server import Answer, Api, serving
 from vnc_api import vnc_api
@@ -15,7 +16,7 @@ from vnc_api.exceptions import PermissionDenied
 
 from tungsten.api.callers import dashed
 
-SERVICE, JOE, ANN = "canary-service", "canary-joe", "canary-ann"
+SERVICE, JOE, ANN, CLEO = "canary-service", "canary-joe", "canary-ann", "canary-cleo"
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +112,29 @@ def work_as_ann(api: Api, keystone: RealKeystone) -> None:
     with pytest.raises(PermissionDenied):
         client.security_group_create(group)
     client.virtual_network_delete(id=network.uuid)
+
+
+async def test_contrail_api_cli_logs_in_and_works_in_its_project(
+    api: Api, keystone: RealKeystone, tmp_path: Path
+) -> None:
+    project_id = dashed(keystone.member("cleo", CLEO, "cleos", "member"))
+    await allow_members(api, keystone.admin)
+    body = {"fq_name": ["default-domain", "cleos"], "parent_type": "domain", "uuid": project_id}
+    assert (await ask(api, keystone.admin, "POST", "/projects", {"project": body})).status == 200
+    await asyncio.to_thread(work_as_cleo, api.port, keystone, tmp_path)
+
+
+def work_as_cleo(port: int, keystone: RealKeystone, home: Path) -> None:
+    """What a member does with contrail-api-cli."""
+    user = ("--os-username", "cleo", "--os-user-domain-name", "Default")
+    project = ("--os-project-name", "cleos", "--os-project-domain-name", "Default")
+    way = ("--os-auth-type", "v3password", "--os-auth-url", f"{keystone.url}/v3")
+    cli = Cli(port, home, *way, *user, *project, "--os-password", CLEO)
+    own = cli.cat("project/default-domain:cleos")
+    assert cli("ls", "-l", "project").words == [
+        [f"project/{own['uuid']}", "default-domain:cleos"],
+    ]
+    refused = cli.run("cat", "virtual-network/default-domain:default-project:ip-fabric")
+    assert (refused.status, "(HTTP 403)" in refused.err) == (1, True), refused.err
+    nobody = Cli(port, home).run("ls", "project")
+    assert (nobody.status, "(HTTP 401)" in nobody.err) == (1, True), nobody.err
