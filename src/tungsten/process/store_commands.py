@@ -33,8 +33,8 @@ Sets = Annotated[
 ]
 Url = Annotated[str | None, typer.Option("--store", help="sqlite:FILE or etcd:HOST:PORT/PREFIX.")]
 
-#: Records in one transaction of a restore into etcd, which bounds its transactions.
-AT_ONCE = 10
+#: How much one transaction of a restore writes into etcd, which takes 128 operations at once.
+AT_ONCE = 100
 
 db = typer.Typer(no_args_is_help=True, help="Look the store over.")
 
@@ -124,7 +124,7 @@ def _restore(settings: Settings, source: Path, *, dry_run: bool) -> None:
 
 
 def _at_once(settings: Settings) -> int:
-    """How many records one transaction of a restore may have; 0: all."""
+    """How much one transaction of a restore may write; 0: everything."""
     return 0 if settings.store.url.startswith("sqlite:") else AT_ONCE
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -265,8 +265,8 @@ def _item(line: _Line) -> Item:
 async def restore(store: Store, path: Path, *, at_once: int = 0) -> Summary:
     """Put a backup into a store in which there is nothing.
 
-    It is one transaction, all or nothing, unless ``at_once`` limits how many records one may
-    have: then a failure leaves a part, and the text says so. Raises BackupError.
+    It is one transaction, all or nothing, unless ``at_once`` limits how much one may write (see
+    :attr:`_Step.weight`): then a failure leaves a part, and the text says so. Raises BackupError.
     """
     summary = verify(path)
     await fill(store, list(items(path)), at_once=at_once)
@@ -275,18 +275,21 @@ async def restore(store: Store, path: Path, *, at_once: int = 0) -> Summary:
 
 async def fill(store: Store, held: Sequence[Item], *, at_once: int = 0) -> None:
     """Put records and claims into a store in which there is nothing. Raises BackupError."""
-    steps = list(_steps(held)) if at_once else [_Step(one.record, one.claims) for one in held]
-    piece = at_once or max(len(steps), 1)
-    for start in range(0, len(steps), piece):
+    if not at_once:
+        await store.transact(partial(_do, [_Step(one.record, one.claims) for one in held]))
+        return
+    done = 0
+    for piece in _pieces(_steps(held, at_once), at_once):
         try:
-            await store.transact(partial(_do, steps[start : start + piece], first=not start))
+            await store.transact(partial(_do, piece, first=not done))
         except StoreError as error:
-            if not start:
+            if not done:
                 raise
             raise BackupError(
-                f"after {start} of {len(steps)} steps: {error}; what was written is there, "
+                f"after {done} steps for {len(held)} records: {error}; what was written is there, "
                 "so empty the store before the next attempt"
             ) from error
+        done += len(piece)
 
 
 def refuse_filled(snapshot: Snapshot) -> None:
@@ -301,29 +304,35 @@ def refuse_filled(snapshot: Snapshot) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A record to create with its claims, or (``late``) to complete by edges left out before."""
+    """A record to create or (``there``) to complete, and claims of it to make."""
 
     record: Record
     claims: tuple[tuple[str, str], ...] = ()
-    late: bool = False
+    there: bool = False
+
+    @property
+    def weight(self) -> int:
+        """About how many keys it writes in a store that has a key for each fact."""
+        return 4 + len(self.record.edges) + 2 * len(self.claims)
 
 
-def _do(steps: Sequence[_Step], tx: Transaction, *, first: bool) -> None:
+def _do(steps: Sequence[_Step], tx: Transaction, *, first: bool = True) -> None:
     if first:
         refuse_filled(tx)
     for step in steps:
-        if step.late:
+        if not step.there:
+            tx.create(step.record)
+        elif not step.claims:
             tx.update(step.record)
-            continue
-        tx.create(step.record)
         for space, key in step.claims:
             tx.claim(space, key, step.record.uuid)
 
 
-def _steps(held: Sequence[Item]) -> Iterator[_Step]:
+def _steps(held: Sequence[Item], most: int) -> Iterator[_Step]:
     """Records after their parents and targets, so that every piece can be committed.
 
-    Where edges run in a circle, one of them waits until both ends are there.
+    Where edges run in a circle, one of them waits until both ends are there. Claims follow their
+    record, few enough at a time.
     """
     by_uuid = {one.record.uuid: one for one in held}
     done: set[str] = set()
@@ -333,10 +342,28 @@ def _steps(held: Sequence[Item]) -> Iterator[_Step]:
         now = tuple(e for e in record.edges if e.target in done or e.target not in by_uuid)
         if now != record.edges:
             late.append(record)
-        yield _Step(replace(record, edges=now), item.claims)
+        yield _Step(replace(record, edges=now))
         done.add(record.uuid)
+        bare = replace(record, edges=())
+        some = max(1, most // 4)
+        for start in range(0, len(item.claims), some):
+            yield _Step(bare, item.claims[start : start + some], there=True)
     for record in late:
-        yield _Step(record, late=True)
+        yield _Step(record, there=True)
+
+
+def _pieces(steps: Iterable[_Step], most: int) -> Iterator[list[_Step]]:
+    """Steps in pieces of at most this weight; one that is heavier is a piece of its own."""
+    piece: list[_Step] = []
+    weight = 0
+    for step in steps:
+        if piece and weight + step.weight > most:
+            yield piece
+            piece, weight = [], 0
+        piece.append(step)
+        weight += step.weight
+    if piece:
+        yield piece
 
 
 def _targets_first(items_: dict[str, Item]) -> Iterator[Item]:

@@ -63,7 +63,7 @@ async def empty(
 
 
 @pytest.mark.parametrize("name", ["store.jsonl", "store.jsonl.gz"])
-@pytest.mark.parametrize("at_once", [0, 1, 2])
+@pytest.mark.parametrize("at_once", [0, 1, 100])
 async def test_what_is_restored_is_what_was_backed_up(
     engine: Engine, empty: Engine, tmp_path: Path, name: str, at_once: int
 ) -> None:
@@ -166,6 +166,20 @@ async def test_no_changed_byte_goes_unnoticed(
         return
     with pytest.raises(BackupError):
         backup.verify(directory / "b")
+
+
+async def test_a_record_with_many_claims_is_restored_into_etcd(tmp_path: Path) -> None:
+    held = [
+        backup.Item(record(1), tuple(("s", number_key(n)) for n in range(300))),
+        *(backup.Item(record(n, refs=(1,)), ()) for n in range(2, 60)),
+    ]
+    engine = ENGINES["etcd"](tmp_path / "many")
+    try:
+        await backup.fill(engine.writer, held, at_once=100)
+        assert len(await engine.writer.read(lambda s: list(s.claims("s")))) == 300
+        assert len((await engine.writer.load())[1]) == 59
+    finally:
+        await engine.close()
 
 
 async def test_a_dangling_reference_undoes_the_whole_restore(tmp_path: Path) -> None:
