@@ -209,7 +209,8 @@ def shown(
         hrefs.put(detail, record.type, record.uuid)
     if query.fields:
         computed: dict[str, Any] = views.children(snapshot, record, plain, query.fields)
-        computed |= views.back_references(snapshot, record, plain, query.fields)
+        referrers = snapshot.referrers(record.uuid)
+        computed |= views.back_references(referrers, record, plain, query.fields)
         detail.update(computed)
     return {record.type: detail}
 

@@ -108,31 +108,47 @@ def settle_symmetric(write: Write, resource: Resource, field: str) -> None:
 class Mirror:
     """Finds the objects of a type that keep a symmetric reference to another one.
 
-    For one object it asks the store; with ``whole`` it reads all objects of the type once, for
+    For one object it asks the store, or looks through its ``referrers`` if they were read
+    already; with ``whole`` it reads all objects of the type once, when it is first asked, for
     lists.
     """
 
-    def __init__(self, snapshot: Snapshot, declared: ResourceType, *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        declared: ResourceType,
+        *,
+        whole: bool = False,
+        referrers: list[Record] | None = None,
+    ) -> None:
         self._snapshot = snapshot
         self._type = declared.name
         self.fields = frozenset(
             name for name, reference in declared.references.items() if reference.symmetric
         )
+        self._whole = whole
+        self._referrers = referrers
         self._holders: dict[str, list[Record]] | None = None
-        if whole and self.fields:
-            self._holders = {}
-            for record in snapshot.records(declared.name):
-                for edge in record.edges:
-                    if edge.field in self.fields:
-                        self._holders.setdefault(edge.target, []).append(record)
 
     def holders(self, uuid: str) -> list[Record]:
         """The objects of the type that keep a reference to ``uuid``."""
         if not self.fields:
             return []
-        if self._holders is not None:
-            return self._holders.get(uuid, [])
-        return self._snapshot.referrers(uuid, self._type)
+        if self._referrers is not None:
+            return [one for one in self._referrers if one.type == self._type]
+        if not self._whole:
+            return self._snapshot.referrers(uuid, self._type)
+        if self._holders is None:
+            self._holders = self._all_holders()
+        return self._holders.get(uuid, [])
+
+    def _all_holders(self) -> dict[str, list[Record]]:
+        found: dict[str, list[Record]] = {}
+        for record in self._snapshot.records(self._type):
+            for edge in record.edges:
+                if edge.field in self.fields:
+                    found.setdefault(edge.target, []).append(record)
+        return found
 
     def show(self, resource: Resource) -> None:
         """Add to ``resource`` the references that the other ends keep."""

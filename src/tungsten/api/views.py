@@ -102,12 +102,12 @@ def children(
 
 
 def back_references(
-    snapshot: Snapshot, record: Record, hrefs: Hrefs, fields: Iterable[str] | None = None
+    referrers: Iterable[Record], record: Record, hrefs: Hrefs, fields: Iterable[str] | None = None
 ) -> Json:
     """The objects that refer to an object, by kind; each with what its reference says."""
     wanted = None if fields is None else set(fields)
     shown: Json = {}
-    for holder in snapshot.referrers(record.uuid):
+    for holder in referrers:
         declared = resource_type(holder.type)
         field = f"{declared.object_type}_back_refs"
         if holder.type == record.type or (wanted is not None and field not in wanted):
@@ -139,11 +139,12 @@ def full(
     with_back_references: bool = True,
 ) -> Json:
     """All of an object."""
-    shown = body(record, hrefs, Mirror(snapshot, resource_type(record.type)))
+    referrers = snapshot.referrers(record.uuid) if with_back_references else None
+    shown = body(record, hrefs, Mirror(snapshot, resource_type(record.type), referrers=referrers))
     if with_children:
         shown.update(children(snapshot, record, hrefs))
-    if with_back_references:
-        shown.update(back_references(snapshot, record, hrefs))
+    if referrers is not None:
+        shown.update(back_references(referrers, record, hrefs))
     return shown
 
 
@@ -156,5 +157,5 @@ def selected(
     if any(field in declared.children for field in fields):
         shown.update(children(snapshot, record, hrefs, fields))
     if any(field.endswith("_back_refs") for field in fields):
-        shown.update(back_references(snapshot, record, hrefs, fields))
+        shown.update(back_references(snapshot.referrers(record.uuid), record, hrefs, fields))
     return shown

@@ -71,6 +71,6 @@ def from_record(record: Record) -> Resource:
     held = {(edge.field, edge.target) for edge in record.edges}
     for name in resource_type(record.type).references:
         refs = getattr(resource, name)
-        if any((name, ref.uuid) not in held for ref in refs):
+        if refs and any((name, ref.uuid) not in held for ref in refs):
             setattr(resource, name, [ref for ref in refs if (name, ref.uuid) in held])
     return resource
