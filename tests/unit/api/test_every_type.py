@@ -470,7 +470,8 @@ def wrong_bodies(declared: ResourceType, told: set[type[Complex]]) -> Iterator[t
         left_out = FITTING.get((declared.name, name)) is never
         if is_system_made(declared.name, reference) or name in COMMON or left_out:
             continue
-        for value in ("no list", [7], [{"to": "no list"}], [{"to": [7]}], [{"uuid": 7}], [{}]):
+        wrong: list[Any] = ["no list", [7], [{"to": "no list"}], [{"to": [7]}], [{"uuid": 7}], [{}]]
+        for value in wrong:
             yield {name: value}, name
         yield {name: [{"to": ["nothing", "of that name"]}]}, name
         if reference.attr is not None:
