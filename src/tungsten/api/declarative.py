@@ -14,8 +14,9 @@ from tungsten.api import intent, past, plan
 from tungsten.api.bodies import Json
 from tungsten.api.callers import CALLER
 from tungsten.api.engine import Engine
-from tungsten.api.errors import Forbidden
+from tungsten.api.errors import Forbidden, of_store
 from tungsten.api.transactions import Write, timestamp
+from tungsten.store.base import Snapshot, StoreError
 from tungsten.store.overlay import Overlay
 
 _COMPILING: WeakKeyDictionary[Engine, asyncio.Lock] = WeakKeyDictionary()
@@ -33,15 +34,20 @@ async def foretell(engine: Engine, body: Json, base: str) -> Json:
     """``POST /plan``: what that would change, and what would be compiled from it."""
     asked = intent.read(body)
     drop, compiling, caller = engine.drop_unknown, plan.wants_compiling(body), CALLER.get()
-    return await engine.read(
-        lambda snapshot: plan.run(
-            Write(Overlay(snapshot), timestamp(), caller, engine.quota),
-            asked,
-            base,
-            drop=drop,
-            compiling=compiling,
-        )
-    )
+
+    def run(snapshot: Snapshot) -> Json:
+        write = Write(Overlay(snapshot), timestamp(), caller, engine.quota)
+        return plan.run(write, asked, base, drop=drop, compiling=compiling)
+
+    if not compiling:
+        return await engine.read(run)
+    # It keeps one of the store's few readers busy for as long as everything takes to compile, and
+    # never the event loop, however little there is to read.
+    async with _COMPILING.setdefault(engine, asyncio.Lock()):
+        try:
+            return await engine.store.read(run)
+        except StoreError as error:
+            raise of_store(error) from error
 
 
 async def changes(engine: Engine, query: Mapping[str, str]) -> Json:
