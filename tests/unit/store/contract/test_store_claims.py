@@ -154,17 +154,19 @@ def test_claimed_numbers_are_the_first_free(
 
     async def play() -> None:
         engine = ENGINES[kind](tmp_path_factory.mktemp("claims"))
-        await engine.create(record(1))
-        taken: set[int] = set()
-        for steps, fail in script:
-            now = set(taken)
-            try:
-                await engine.writer.transact(partial(run, steps=steps, taken=now, fail=fail))
-                taken = now
-            except RuntimeError:
-                assert fail
-        held = await engine.reader.read(lambda s: {int(key, 16) for key, _ in s.claims("n")})
-        assert held == taken
-        await engine.close()
+        try:
+            await engine.create(record(1))
+            taken: set[int] = set()
+            for steps, fail in script:
+                now = set(taken)
+                try:
+                    await engine.writer.transact(partial(run, steps=steps, taken=now, fail=fail))
+                    taken = now
+                except RuntimeError:
+                    assert fail
+            held = await engine.reader.read(lambda s: {int(key, 16) for key, _ in s.claims("n")})
+            assert held == taken
+        finally:
+            await engine.close()
 
     asyncio.run(play())
