@@ -37,7 +37,7 @@ from tungsten.api.bodies import Json
 from tungsten.api.callers import CALLER
 from tungsten.api.engine import Engine
 from tungsten.api.errors import ApiFault, BadRequest, NotFound
-from tungsten.api.front import Front
+from tungsten.api.front import Front, path_of
 from tungsten.api.introspect import RestTrace
 from tungsten.api.operations import (
     NETWORK_OPERATIONS,
@@ -65,6 +65,9 @@ JSON_TYPE = "application/json"
 
 REVISION = re.compile(r"[0-9]{1,19}")
 """A revision as a client may name it."""
+
+HOSTS_KNOWN = 64
+"""Host headers that were found good and are not looked at again."""
 
 HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 """A Host header: a name or address and a port, and nothing that would make an href differ."""
@@ -100,7 +103,7 @@ def refusal(fault: ApiFault, headers: dict[str, str] | None = None) -> Response:
 def base_url(request: Request) -> str:
     """What hrefs begin with: the scheme and host that the client used."""
     host = request.headers.get("host") or "localhost"
-    return f"{request.url.scheme}://{host}"
+    return f"{request.scope['scheme']}://{host}"
 
 
 class ApiApp:
@@ -119,6 +122,7 @@ class ApiApp:
         self.ready = False
         self._trace = trace or RestTrace()
         self._hosts = allowed_hosts(settings)
+        self._good_hosts: set[str] = set()
         self._watches: WeakSet[watch.Watch] = WeakSet()
         self._actions: dict[str, dict[str, Handler]] = {
             "/": {"GET": self._discovery},
@@ -171,11 +175,12 @@ class ApiApp:
     def _note(self, request: Request, response: Response) -> None:
         """Keep what was asked and how it ended, for introspect."""
         refused = response.status_code >= 400
+        query = request.scope["query_string"].decode("latin-1")
         said = bytes(response.body[: errors.MAX_ECHO]).decode(errors="replace") if refused else ""
         self._trace.add(
             errors.echo(request.headers.get("x-request-id", "")),
             request.method,
-            errors.echo(f"{request.url.path}?{request.url.query}".rstrip("?")),
+            errors.echo(f"{path_of(request)}?{query}".rstrip("?")),
             response.status_code,
             said,
         )
@@ -183,7 +188,7 @@ class ApiApp:
     async def _answer(self, request: Request) -> Response:
         try:
             self._check_origin(request)
-            if not self.ready and request.url.path != "/healthz":
+            if not self.ready and path_of(request) != "/healthz":
                 raise ApiFault("Api server is Initializing:DB Resync in progress", status=503)
             await self._admit(request)
             return await self._route(request)
@@ -193,7 +198,7 @@ class ApiApp:
             log.info(
                 "request_refused",
                 method=request.method,
-                path=errors.echo(request.url.path),
+                path=errors.echo(path_of(request)),
                 status=fault.status,
                 reason=errors.echo(fault.text),
             )
@@ -203,7 +208,7 @@ class ApiApp:
         except ClientDisconnect:
             raise
         except Exception:
-            log.exception("request_failed", method=request.method, path=request.url.path)
+            log.exception("request_failed", method=request.method, path=path_of(request))
             return refusal(ApiFault("Internal Server Error", status=500))
 
     async def _admit(self, request: Request) -> None:
@@ -217,7 +222,7 @@ class ApiApp:
     def _check_origin(self, request: Request) -> None:
         """Refuse what a page of another site makes a browser send."""
         host = request.headers.get("host", "")
-        if not host_allowed(host, self._hosts):
+        if host not in self._good_hosts and not self._is_good(host):
             raise ApiFault(
                 f"Host '{errors.echo(host)}' is not served here; add it to api.allowed_hosts",
                 status=421,
@@ -225,8 +230,14 @@ class ApiApp:
         if request.headers.get("sec-fetch-site") == "cross-site" and request.method != "GET":
             raise errors.Forbidden("Requests from pages of other sites are not accepted")
 
+    def _is_good(self, host: str) -> bool:
+        good = host_allowed(host, self._hosts)
+        if good and len(self._good_hosts) < HOSTS_KNOWN:
+            self._good_hosts.add(host)
+        return good
+
     async def _route(self, request: Request) -> Response:
-        path = request.url.path
+        path = path_of(request)
         actions = self._actions.get(path)
         if actions is not None:
             return await _by_method(request, actions)(request)
