@@ -103,7 +103,7 @@ class WatchedDatapath:
             pointed |= {entry.nh for entry in table.entries.values()}
         for nh_id in pointed & set(nexthops):
             if nexthops[nh_id].type is NhType.TUNNEL:
-                assert nexthops[nh_id].dip in self.tunnel_sources.entries, f"nexthop {number}"
+                assert nexthops[nh_id].dip in self.tunnel_sources.entries, f"nexthop {nh_id}"
         for table in (self.routes, self.bridge):
             assert {entry.nh for entry in table.entries.values()} <= set(nexthops), table.name
         for nh_id, nexthop in nexthops.items():

@@ -111,6 +111,7 @@ class MemoryDatapath:
         self.vifs, self.nexthops, self.labels = MemoryTable(), MemoryTable(), MemoryTable()
         self.vnis, self.routes, self.bridge = MemoryTable(), MemoryTable(), MemoryTable()
         self.sources: set[Any] = set()
+        self.tunnel_sources: set[Any] = set()
 
     def attach_vif(self, vif: Any) -> None:
         self.vifs[vif.id] = vif
