@@ -16,7 +16,7 @@ DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool 
 DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc python3-dev
 DEBIAN_TEST := frr gobgpd bpftool iperf3 curl etcd-server openssl
 
-.PHONY: help demo test check bench bpf install install-test clean
+.PHONY: help demo test check bench bench-api bpf install install-test clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -91,6 +91,9 @@ check: install-test
 
 bench: install-test
 	@$(BIN)/python -m bench
+
+bench-api: install-test
+	@$(BIN)/python -m bench.api
 
 clean:
 	@rm -rf $(VENV) $(STAMP) dist
