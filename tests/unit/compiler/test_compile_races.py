@@ -58,6 +58,9 @@ class Overtaken:
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
         return await self._store.read(fn)
 
+    async def glance(self, fn: Callable[[Snapshot], T]) -> T:
+        return await self._store.glance(fn)
+
     async def load(self) -> tuple[int, list[Record]]:
         return await self._store.load()
 
