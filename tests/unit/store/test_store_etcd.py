@@ -38,6 +38,8 @@ from tungsten.store.base import (
 from tungsten.store.etcd import EtcdStore
 from tungsten.store.etcd_client import is_patched
 from tungsten.store.etcd_keys import Keys, decode_head, decode_record, encode_record
+from tungsten.store.etcd_transaction import EtcdTransaction
+from tungsten.store.sqlite_rows import SqliteSnapshot
 from tungsten.testing.etcd import EtcdCluster, free_ports
 from tungsten.testing.processes import life
 
@@ -176,6 +178,13 @@ async def test_what_was_listed_may_not_change_before_the_commit(
         )
     )
     assert len((await stores[0].load())[1]) == 5
+
+
+def test_every_way_to_read_is_noted_by_transactions() -> None:
+    """A read that a transaction does not note is not checked when it commits."""
+    ways = {name for name in vars(SqliteSnapshot) if not name.startswith("_")}
+    at_no_revision = {"revision", "every"}  # not of a Transaction, or not of a state
+    assert ways - at_no_revision <= set(vars(EtcdTransaction))
 
 
 async def test_a_read_sees_what_another_process_has_written(
