@@ -68,7 +68,12 @@ def _elements(
     caller: Caller,
 ) -> list[Json]:
     chosen_records = list(records)
-    mirror = Mirror(snapshot, declared, whole=len(chosen_records) > FEW)
+    mirror = Mirror(
+        snapshot,
+        declared,
+        whole=len(chosen_records) > FEW,
+        every=None if query.chooses or not caller.sees_all else chosen_records,
+    )
     elements = [shown(snapshot, one, query, hrefs, mirror) for one in chosen_records]
     if caller.sees_all:
         return elements

@@ -46,6 +46,12 @@ class ListQuery:
     exclude_hrefs: bool = False
     page: Page | None = None
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it asks for some of the objects, not for all of the type."""
+        form = {"fields": self.fields, "detail": self.detail, "exclude_hrefs": self.exclude_hrefs}
+        return self != ListQuery(**form)  # type: ignore[arg-type]
+
 
 def split(text: str | None) -> tuple[str, ...] | None:
     """``a,b`` as its parts; None and the empty text as None."""

@@ -110,7 +110,7 @@ class Mirror:
 
     For one object it asks the store, or looks through its ``referrers`` if they were read
     already; with ``whole`` it reads all objects of the type once, when it is first asked, for
-    lists.
+    lists, or takes ``every`` one of them from who has them.
     """
 
     def __init__(
@@ -120,6 +120,7 @@ class Mirror:
         *,
         whole: bool = False,
         referrers: list[Record] | None = None,
+        every: list[Record] | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._type = declared.name
@@ -128,6 +129,7 @@ class Mirror:
         )
         self._whole = whole
         self._referrers = referrers
+        self._every = every
         self._holders: dict[str, list[Record]] | None = None
 
     def holders(self, uuid: str) -> list[Record]:
@@ -144,7 +146,8 @@ class Mirror:
 
     def _all_holders(self) -> dict[str, list[Record]]:
         found: dict[str, list[Record]] = {}
-        for record in self._snapshot.records(self._type):
+        every = self._every
+        for record in self._snapshot.records(self._type) if every is None else every:
             for edge in record.edges:
                 if edge.field in self.fields:
                     found.setdefault(edge.target, []).append(record)
