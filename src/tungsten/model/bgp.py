@@ -1,7 +1,5 @@
 """BGP speakers and the sessions between them."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

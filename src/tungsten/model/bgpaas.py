@@ -1,7 +1,5 @@
 """BGP as a service: sessions between workloads and the control nodes."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

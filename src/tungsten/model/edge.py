@@ -1,7 +1,5 @@
 """The provider's edge: services between physical routers, and peering with others."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Fabrics: the physical networks below the virtual ones, and what is shared by their devices."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

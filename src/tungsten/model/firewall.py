@@ -5,8 +5,6 @@ sets order policies, and a set holds for the workloads that carry its applicatio
 all these wait under a *policy management* named ``draft-policy-management``.
 """
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

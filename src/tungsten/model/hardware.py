@@ -1,7 +1,5 @@
 """Kinds of devices: chassis, cards, software images."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

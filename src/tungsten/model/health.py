@@ -1,7 +1,5 @@
 """Health checks of interfaces and services."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

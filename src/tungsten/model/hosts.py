@@ -1,7 +1,5 @@
 """Hosts: settings of their forwarding, virtual routers, and the workloads on them."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

@@ -4,8 +4,6 @@ A *load balancer* has listeners, each of which has a pool of members; a *virtual
 is the older form of the same.
 """
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Virtual networks and the routers between them."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The servers that run the system, by their role, and the zones and clusters of control nodes."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Settings that ports and devices share: port profiles, storm control, telemetry."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

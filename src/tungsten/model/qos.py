@@ -1,7 +1,5 @@
 """Quality of service: forwarding classes, the queues behind them, and how packets get one."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

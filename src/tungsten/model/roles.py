@@ -1,7 +1,5 @@
 """What a device of a fabric is for: roles, the features they bring, profiles that assign them."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

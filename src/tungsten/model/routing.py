@@ -1,7 +1,5 @@
 """Routing instances, route targets, static routes."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

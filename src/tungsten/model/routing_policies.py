@@ -1,7 +1,5 @@
 """Routing policies and route aggregates: what happens to routes on their way."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Security groups, policies, the access control lists made of them, and tags."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

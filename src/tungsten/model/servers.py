@@ -1,7 +1,5 @@
 """Servers beside a fabric: bare metal, hypervisors, and their ports."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

@@ -1,7 +1,5 @@
 """What service instances are made from: templates, and the appliances that can run them."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated

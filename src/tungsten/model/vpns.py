@@ -1,7 +1,5 @@
 """VPNs that networks and routers join, and the attachments of customers and providers."""
 
-# ruff: noqa: RUF012 - a Struct copies the lists that its fields default to
-
 from __future__ import annotations
 
 from typing import Annotated
