@@ -57,15 +57,19 @@ class UnclearName(Exception):
     """A noun or name that means nothing, or more than one thing; the text says what would do."""
 
 
+class UnknownNoun(UnclearName):
+    """A word where a type is wanted that is none: a wrong use of the command."""
+
+
 def find_type(noun: str) -> ResourceType:
-    """The type a noun means."""
+    """The type a noun means. Raises UnknownNoun."""
     wanted = SHORT_NAMES.get(noun.lower(), noun).replace("_", "-").lower()
     for name, type_ in RESOURCE_TYPES.items():
         if wanted in (name.lower(), f"{name}s".lower()):
             return type_
     near = get_close_matches(wanted, RESOURCE_TYPES, n=3)
     meant = f" (did you mean {' or '.join(near)}?)" if near else ""
-    raise UnclearName(f"{noun!r} is not a type{meant}; `tungsten schema` lists them")
+    raise UnknownNoun(f"{noun!r} is not a type{meant}; `tungsten schema` lists them")
 
 
 def full_name(resource: Resource) -> str:

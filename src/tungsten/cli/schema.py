@@ -16,7 +16,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tungsten.cli.nouns import UnclearName, find_type
+from tungsten.cli.nouns import UnknownNoun, find_type
+from tungsten.cli.session import misused
 from tungsten.cli.tables import plain_table, terminal_width, text
 from tungsten.model import RESOURCE_TYPES, Complex, Field, ResourceType, fields_of
 from tungsten.model import schema as declarations
@@ -46,9 +47,8 @@ def schema(
         return
     try:
         declared = find_type(noun)
-    except UnclearName as error:
-        typer.echo(f"tungsten: {error}", err=True)
-        raise typer.Exit(1) from None
+    except UnknownNoun as error:
+        misused(str(error))
     if as_json:
         typer.echo(_as_json(declarations.describe([declared])))
     else:

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tungsten.cli.nouns import UnclearName
+from tungsten.cli.nouns import UnclearName, UnknownNoun
 from tungsten.client import ApiError, BlockingClient, ClientError
 from tungsten.model import ModelError
 
@@ -47,6 +47,8 @@ def told() -> Iterator[None]:
         fail(f"{error.text} (HTTP {error.status})")
     except ClientError as error:
         fail(f"{error}\nIs the API server running there? See --url.")
+    except UnknownNoun as error:
+        misused(str(error))
     except (ModelError, UnclearName, Refused) as error:
         fail(str(error))
 
@@ -54,6 +56,8 @@ def told() -> Iterator[None]:
 @contextmanager
 def session(url: str) -> Iterator[BlockingClient]:
     """A client whose refusals end the command."""
+    if not url.startswith(("http://", "https://")):
+        misused(f"--url (or TUNGSTEN_API) {url!r}: accepted is http://HOST:PORT or https://...")
     with told(), BlockingClient(url, token=token()) as client:
         yield client
 

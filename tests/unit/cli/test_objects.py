@@ -124,7 +124,8 @@ def test_delete_asks_and_a_no_leaves_everything(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
-        (["get", "widget"], 1, "'widget' is not a type; `tungsten schema` lists them"),
+        (["get", "widget"], 2, "'widget' is not a type; `tungsten schema` lists them"),
+        (["get", "vn", "--url", "bogus"], 2, "accepted is http://HOST:PORT"),
         (["get", "vn", "nothing"], 1, "there is no virtual-network 'nothing'"),
         (["get", "vn", "--sort-by", "size"], 1, "has no property 'size'; it has "),
         (["get", "vn", "-o", "xml"], 2, "xml"),

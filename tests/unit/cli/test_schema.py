@@ -50,7 +50,7 @@ def test_a_complex_type_is_shown_with_its_limits() -> None:
 
 
 def test_a_word_that_is_no_type_is_refused_with_what_may_be_meant() -> None:
-    assert "did you mean physical-router" in run("phisical-router", code=1)
+    assert "did you mean physical-router" in run("phisical-router", code=2)
 
 
 def test_the_data_tell_everything_of_a_type() -> None:
