@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.pins import reap_pin_folders
 from tungsten.lab import netns
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _reap_orphans() -> None:
-    """Remove namespaces whose maker died before it could."""
+    """Remove namespaces and mounts whose maker died before it could."""
     if os.geteuid() == 0:
         netns.reap_orphans()
+        reap_pin_folders()
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal
 
+from tests.pins import pin_folder
 from tungsten.datapath import (
     BROADCAST_MAC,
     VRRP_MAC,
@@ -35,7 +35,6 @@ from tungsten.datapath import (
     VifGuard,
     VifLink,
     VifType,
-    bpffs,
 )
 from tungsten.datapath.offload import cut_tunnels
 from tungsten.datapath.tap import Tap
@@ -236,8 +235,7 @@ def bed(
     """
     labels = ["host1", "host2", "vm3", "vm4", "vm5", "vm6", "router"]
     with (
-        tempfile.TemporaryDirectory(prefix="tungsten-bed-") as folder,
-        bpffs.mounted(Path(folder) / "bpf") as pins,
+        pin_folder() as pins,
         namespaces(*labels) as spaces,
         contextlib.ExitStack() as stack,
     ):

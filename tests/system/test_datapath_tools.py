@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tungsten.datapath import bpffs
+from tests.pins import pin_folder
 from tungsten.datapath.abi import NhFlag, RouteFlag, VifFlag
 from tungsten.datapath.datapath import Datapath
 from tungsten.datapath.layout import Mac
@@ -22,8 +22,8 @@ VM = Mac("02:a0:ee:12:34:56")
 
 
 @pytest.fixture
-def pinned(tmp_path: Path) -> Iterator[Path]:
-    with bpffs.mounted(tmp_path / "bpf") as pin_dir, Datapath.open(pin_dir) as datapath:
+def pinned() -> Iterator[Path]:
+    with pin_folder() as pin_dir, Datapath.open(pin_dir) as datapath:
         datapath.vifs[4] = Vif(
             id=4,
             ifindex=12,

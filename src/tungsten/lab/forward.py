@@ -4,7 +4,8 @@
 
 The listener is in the namespace of the caller, on loopback only; each outgoing socket is made
 inside the lab's namespace. No link or route joins the two. PORT 0 takes a free one; the port
-is printed, and READY=1 sent, when connections are accepted.
+is printed, and READY=1 sent, when connections are accepted. It ends with its namespace, so that
+one whose maker was killed before it could remember it is not left behind.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import sys
 from tungsten.lab.netns import Namespace
 
 CHUNK = 65536
+#: Seconds between two looks whether the namespace is still there.
+LOOK = 0.5
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,9 +63,25 @@ class Forwarder:
             writer.close()
 
 
+async def gone(namespace: Namespace) -> None:
+    """Returns when a namespace has been removed, or replaced by another of its name."""
+
+    def identity() -> tuple[int, int] | None:
+        try:
+            found = namespace.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    first = identity()
+    while first is not None and identity() == first:  # noqa: ASYNC110 - no event tells this
+        await asyncio.sleep(LOOK)
+
+
 async def _main(port: int, namespace: str, target: str) -> None:
     host, _, target_port = target.rpartition(":")
-    forwarder = Forwarder(Namespace(namespace), host, int(target_port))
+    inside = Namespace(namespace)
+    forwarder = Forwarder(inside, host, int(target_port))
     server = await forwarder.listen(port)
     bound = server.sockets[0].getsockname()[1]
     sys.stdout.write(f"{bound}\n")
@@ -73,7 +92,8 @@ async def _main(port: int, namespace: str, target: str) -> None:
             channel.sendto(b"READY=1", address)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    await stopping.wait()
+    ends = [asyncio.ensure_future(stopping.wait()), asyncio.ensure_future(gone(inside))]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
 
 
 if __name__ == "__main__":

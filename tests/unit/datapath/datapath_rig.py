@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 from typing import TypeVar
 
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
+from tests.pins import pin_folder
 
 from tungsten.datapath import (
     BROADCAST_MAC,
@@ -40,7 +40,6 @@ from tungsten.datapath import (
     VifGuard,
     VifLink,
     VifType,
-    bpffs,
 )
 from tungsten.lab.netns import Namespace, namespaces
 
@@ -258,13 +257,7 @@ def _fill(dp: Datapath) -> None:
 @contextmanager
 def rig() -> Iterator[Rig]:
     """Makes the host."""
-    import tempfile
-
-    with (
-        tempfile.TemporaryDirectory(prefix="tungsten-rig-") as folder,
-        bpffs.mounted(Path(folder) / "bpf") as pins,
-        namespaces("rig") as (namespace,),
-    ):
+    with pin_folder() as pins, namespaces("rig") as (namespace,):
         with namespace.call_in(lambda: Datapath.open(pins / "rig", sizes=SIZES)) as datapath:
             made = Rig(namespace, datapath)
             for number in (FABRIC, PKT0, VM3, VM4, OTHER):

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
+from tests.pins import pin_folder
 from tests.unit.datapath.datapath_rig import SIZES, VM3, VM4, Rig, address, mac
 
 from tungsten.datapath import (
@@ -31,7 +32,6 @@ from tungsten.datapath import (
     Source,
     Vif,
     VifType,
-    bpffs,
     syscall,
 )
 from tungsten.datapath.contract import OBJECT
@@ -49,9 +49,9 @@ INSTRUCTIONS, STACK, MILLISECONDS = 60_000, 192, 500
 
 
 @pytest.fixture
-def pins(tmp_path: Path) -> Iterator[Path]:
+def pins() -> Iterator[Path]:
     """A bpffs."""
-    with bpffs.mounted(tmp_path / "bpf") as folder:
+    with pin_folder() as folder:
         yield folder
 
 
