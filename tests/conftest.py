@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -22,18 +23,5 @@ def _reap_orphans() -> None:
 @pytest.fixture
 def make_namespaces() -> Iterator[Callable[..., list[netns.Namespace]]]:
     """A function that makes namespaces by label: ``a, b = make_namespaces("a", "b")``."""
-    made: list[netns.Namespace] = []
-
-    def make(*labels: str) -> list[netns.Namespace]:
-        prefix = netns.unique_prefix()
-        fresh = [netns.Namespace(f"{prefix}-{label}") for label in labels]
-        for namespace in fresh:
-            made.append(namespace)
-            namespace.create()
-        return fresh
-
-    try:
-        yield make
-    finally:
-        for namespace in made:
-            namespace.delete(grace=0.5)
+    with ExitStack() as stack:
+        yield lambda *labels: stack.enter_context(netns.namespaces(*labels))

@@ -25,7 +25,7 @@ import msgspec
 from tungsten.client import Client
 from tungsten.lab import processes, state, workloads
 from tungsten.lab.intent import Intent
-from tungsten.lab.netns import Namespace, veth
+from tungsten.lab.netns import Namespace, process_start, veth
 from tungsten.lab.spec import Host, LabError, LabSpec, Role, StoreKind
 from tungsten.lab.state import LabState, ProcessState, WorkloadState
 
@@ -381,7 +381,7 @@ def create(name: str, spec: LabSpec, *, owned: bool = False) -> Lab:
     fresh = LabState(name=state.check_name(name), spec=spec)
     if owned:
         fresh.owner = os.getpid()
-        fresh.owner_started = state.process_start(os.getpid())
+        fresh.owner_started = process_start(os.getpid())
     fresh.save()
     return Lab(fresh)
 

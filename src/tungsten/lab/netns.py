@@ -228,22 +228,24 @@ def veth(
 
 def unique_prefix() -> str:
     """A prefix for short-lived namespaces: names their maker's pid and start time."""
-    return f"{EPHEMERAL}{os.getpid()}x{_start_time(os.getpid())}x{secrets.token_hex(2)}"
+    return f"{EPHEMERAL}{os.getpid()}x{process_start(os.getpid())}x{secrets.token_hex(2)}"
 
 
-def _start_time(pid: int) -> str:
+def process_start(pid: int) -> str:
+    """A process' start time in clock ticks since boot; empty if it is gone (proc(5))."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
 
 
 def owner_alive(name: str) -> bool:
     """Whether the maker of a namespace named by :func:`unique_prefix` still runs."""
     pid, _, rest = name.removeprefix(EPHEMERAL).partition("x")
     started, _, _ = rest.partition("x")
-    return pid.isdigit() and bool(started) and _start_time(int(pid)) == started
+    return pid.isdigit() and bool(started) and process_start(int(pid)) == started
 
 
 def orphans() -> list[str]:

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from tungsten.lab.netns import Namespace
+from tungsten.lab.netns import Namespace, process_start
 from tungsten.lab.spec import LabError
-from tungsten.lab.state import ProcessState, alive, process_start
+from tungsten.lab.state import ProcessState, alive
 
 #: Seconds a daemon has from its start to READY=1.
 READY_TIMEOUT = 60.0

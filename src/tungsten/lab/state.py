@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from tungsten.lab.netns import process_start
 from tungsten.lab.spec import NAME, LabError, LabSpec
 
 ROOT = Path("/run/tungsten/lab")
@@ -97,16 +98,6 @@ def names() -> list[str]:
     if not ROOT.is_dir():
         return []
     return sorted(entry.name for entry in ROOT.iterdir() if (entry / "lab.json").exists())
-
-
-def process_start(pid: int) -> str:
-    """A process' start time in clock ticks since boot; empty if it is gone (proc(5))."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[19]
 
 
 def alive(process: ProcessState) -> bool:
