@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.unit.api.api_server import Api, serving
+from tests.unit.api.tenants import EVERYTHING, World, bare_world
 
 from tungsten.api.service import ApiService
 from tungsten.api.settings import ApiSettings
@@ -20,6 +21,20 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with serving(tmp_path) as api:
         await api.project()
         yield api
+
+
+@pytest.fixture
+async def bare(tmp_path: Path) -> AsyncIterator[World]:
+    """A world in which only the default rules hold."""
+    async with bare_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def world(bare: World) -> World:
+    """A world in which rules allow members everything, so that objects decide."""
+    await bare.allow(EVERYTHING)
+    return bare
 
 
 @pytest.fixture(scope="module")

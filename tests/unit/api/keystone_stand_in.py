@@ -6,12 +6,14 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
 
 PASSWORD = "canary-service-password"
+ADMIN_PASSWORD = "canary-admin-password"
 
 
 @dataclass
@@ -93,3 +95,19 @@ async def standing_in() -> AsyncIterator[StandIn]:
         yield stand_in
     finally:
         await runner.cleanup()
+
+
+def keystone_settings(directory: Path, keystone: StandIn, **more: Any) -> dict[str, Any]:
+    """Settings of an API that asks ``keystone``."""
+    password, admin = directory / "password", directory / "admin"
+    password.write_text(PASSWORD + "\n")
+    admin.write_text(ADMIN_PASSWORD + "\n")
+    return {
+        "auth": "keystone",
+        "keystone_url": keystone.url,
+        "keystone_password_file": str(password),
+        "admin_listen": "127.0.0.1:0",
+        "admin_password_file": str(admin),
+        "global_read_only_role": "auditor",
+        **more,
+    }

@@ -8,7 +8,6 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -16,35 +15,22 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.api.api_server import Answer, Api, serving
-from tests.unit.api.keystone_stand_in import PASSWORD, StandIn, standing_in
+from tests.unit.api.keystone_stand_in import (
+    ADMIN_PASSWORD,
+    StandIn,
+    keystone_settings,
+    standing_in,
+)
 
 from tungsten.api.keystone import identity_of
 from tungsten.api.local_admin import FREE_FAILURES, Attempts, credentials
 from tungsten.client import ApiError, Client
-
-ADMIN_PASSWORD = "canary-admin-password"
 
 
 @pytest.fixture
 async def keystone() -> AsyncIterator[StandIn]:
     async with standing_in() as stand_in:
         yield stand_in
-
-
-def keystone_settings(directory: Path, keystone: StandIn, **more: Any) -> dict[str, Any]:
-    """Settings of an API that asks ``keystone``."""
-    password, admin = directory / "password", directory / "admin"
-    password.write_text(PASSWORD + "\n")
-    admin.write_text(ADMIN_PASSWORD + "\n")
-    return {
-        "auth": "keystone",
-        "keystone_url": keystone.url,
-        "keystone_password_file": str(password),
-        "admin_listen": "127.0.0.1:0",
-        "admin_password_file": str(admin),
-        "global_read_only_role": "auditor",
-        **more,
-    }
 
 
 @pytest.fixture
