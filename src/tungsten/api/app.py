@@ -317,7 +317,7 @@ class ApiApp:
             with_children="exclude_children" not in query,
             with_back_references="exclude_back_refs" not in query,
         )
-        tag = f'"{(shown.get("id_perms") or {}).get("last_modified")}"'
+        tag = f'"{views.last_modified(shown)}"'
         if request.headers.get("if-none-match") == tag:
             raise Answer(Response(status_code=304, headers={"etag": tag}))
         return json_answer({declared.name: shown}, {"etag": tag})

@@ -7,14 +7,16 @@ What an object does not have is absent; there are no empty lists and no nulls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import msgspec
 
 from tungsten.api.bodies import Json
 from tungsten.api.references import Mirror
-from tungsten.model import Resource, resource_type, to_fields, type_of
+from tungsten.model import Resource, resource_type, type_of
 from tungsten.store.base import Record, Snapshot
-from tungsten.store.records import from_record
+from tungsten.store.records import RawRef, from_record, held_refs, members, to_record
 
 ALWAYS = frozenset({"id_perms", "perms2"})
 
@@ -39,52 +41,104 @@ class Hrefs:
 
 def envelope(resource: Resource, hrefs: Hrefs) -> Json:
     """Which object it is, and where its parent is."""
-    type_ = type_of(resource).name
-    shown: Json = {
-        "uuid": resource.uuid,
-        "name": resource.name,
-        "fq_name": resource.fq_name,
-    }
-    hrefs.put(shown, type_, resource.uuid)
-    if resource.parent_type and resource.parent_uuid:
-        shown["parent_type"] = resource.parent_type
-        shown["parent_uuid"] = resource.parent_uuid
-        hrefs.put(shown, resource.parent_type, resource.parent_uuid, "parent_href")
+    return _envelope(
+        type_of(resource).name,
+        resource.uuid,
+        resource.fq_name,
+        resource.parent_type,
+        resource.parent_uuid,
+        hrefs,
+    )
+
+
+def _envelope(
+    type_: str,
+    uuid: str,
+    fq_name: list[str],
+    parent_type: str | None,
+    parent: str | None,
+    hrefs: Hrefs,
+) -> Json:
+    shown: Json = {"uuid": uuid, "name": fq_name[-1] if fq_name else "", "fq_name": fq_name}
+    hrefs.put(shown, type_, uuid)
+    if parent_type and parent:
+        shown["parent_type"] = parent_type
+        shown["parent_uuid"] = parent
+        hrefs.put(shown, parent_type, parent, "parent_href")
     return shown
 
 
 def body(record: Record, hrefs: Hrefs, mirror: Mirror, fields: Iterable[str] | None = None) -> Json:
-    """Envelope, properties and references of an object; only ``fields`` of the latter two."""
-    resource = from_record(record)
-    declared = type_of(resource)
-    if fields is None or not mirror.fields.isdisjoint(fields):
-        mirror.show(resource)
+    """Envelope, properties and references of an object; only ``fields`` of the latter two.
+
+    Values are as they are stored, JSON text that is only copied into the answer, where nothing
+    has to be added to them.
+    """
+    declared = resource_type(record.type)
     wanted = None if fields is None else ALWAYS | set(fields)
-    shown = envelope(resource, hrefs)
-    for key, value in to_fields(resource).items():
-        if key in shown or key == "parent_uuid" or (wanted is not None and key not in wanted):
+    said: Mapping[str, msgspec.Raw] = members(record)
+    mirrored = wanted is None or not mirror.fields.isdisjoint(wanted)
+    if mirrored and mirror.holders(record.uuid):
+        said, record = _with_mirrored(record, mirror)
+    parent_type = said.get("parent_type")
+    shown = _envelope(
+        record.type,
+        record.uuid,
+        list(record.fq_name),
+        None if parent_type is None else msgspec.json.decode(parent_type),
+        record.parent,
+        hrefs,
+    )
+    for key, value in said.items():
+        if wanted is not None and key not in wanted:
             continue
-        if key in declared.references:
-            target = declared.references[key].target
-            shown[key] = [reference(ref, target, hrefs) for ref in value]
-        elif key in declared.properties:
+        link = declared.references.get(key)
+        if link is not None:
+            refs = held_refs(record, key, value)
+            if refs:
+                shown[key] = [reference(ref, link.target, hrefs) for ref in refs]
+        elif key in declared.properties and key not in shown:
             shown[key] = in_key_order(declared.properties[key].collection, value)
     return shown
 
 
-def reference(ref: Json, target: str, hrefs: Hrefs) -> Json:
+def _with_mirrored(record: Record, mirror: Mirror) -> tuple[Mapping[str, msgspec.Raw], Record]:
+    """The members of an object, and the object, with the references that other ends keep."""
+    resource = from_record(record)
+    mirror.show(resource)
+    whole = to_record(resource)
+    return members(whole), whole
+
+
+def reference(ref: RawRef, target: str, hrefs: Hrefs) -> Json:
     """A reference as clients read it: ``attr`` is there, null when the link says nothing."""
-    shown = {"to": ref.get("to", []), "uuid": ref["uuid"], "attr": ref.get("attr")}
-    return hrefs.put(shown, target, ref["uuid"])
+    shown = {"to": ref.to, "uuid": ref.uuid, "attr": ref.attr}
+    return hrefs.put(shown, target, ref.uuid)
 
 
-def in_key_order(collection: Any, value: Any) -> Any:
+def in_key_order(collection: Any, value: msgspec.Raw) -> Any:
     """The entries of a map property in the order of their keys; any other value as it is."""
     key = getattr(collection, "key", None)
-    if key is None or not isinstance(value, dict):
+    if key is None:
         return value
-    entries = value.get(collection.element) or []
-    return {**value, collection.element: sorted(entries, key=lambda one: str(one.get(key)))}
+    said = msgspec.json.decode(value)
+    if not isinstance(said, dict):
+        return value
+    entries = said.get(collection.element) or []
+    return {**said, collection.element: sorted(entries, key=lambda one: str(one.get(key)))}
+
+
+class _Stamp(msgspec.Struct):
+    last_modified: str | None = None
+
+
+_stamp = msgspec.json.Decoder(_Stamp)
+
+
+def last_modified(shown: Json) -> str | None:
+    """When an object that :func:`body` shows was changed last."""
+    said = shown.get("id_perms")
+    return None if said is None else _stamp.decode(said).last_modified
 
 
 def children(
@@ -122,11 +176,12 @@ def back_references(
 
 
 def _attr(holder: Record, fields: list[str], target: str) -> Any:
-    said = to_fields(from_record(holder))
+    said = members(holder)
     for field in fields:
-        for ref in said.get(field, []):
-            if ref.get("uuid") == target:
-                return ref.get("attr")
+        if field in said:
+            for ref in held_refs(holder, field, said[field]):
+                if ref.uuid == target:
+                    return ref.attr
     return None
 
 

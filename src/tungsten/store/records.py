@@ -11,10 +11,14 @@ the writer says it at both ends; its edges are weak (see :class:`tungsten.model.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from tungsten.model import Resource, ValidationError, resource_type, type_of
 from tungsten.store.base import Edge, Record
+
+T = TypeVar("T")
 
 
 def edges_of(resource: Resource) -> tuple[Edge, ...]:
@@ -60,11 +64,7 @@ def from_record(record: Record) -> Resource:
     decoder = _DECODERS.get(record.type)
     if decoder is None:
         decoder = _DECODERS[record.type] = msgspec.json.Decoder(resource_type(record.type).cls)
-    try:
-        resource = decoder.decode(record.body)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        reason = f"the stored body of {record.uuid} cannot be read: {error}"
-        raise ValidationError(record.type, (), record.body, reason) from error
+    resource = _decoded(decoder, record, record.body)
     resource.uuid = record.uuid
     resource.fq_name = list(record.fq_name)
     resource.parent_uuid = record.parent
@@ -74,3 +74,41 @@ def from_record(record: Record) -> Resource:
         if refs and any((name, ref.uuid) not in held for ref in refs):
             setattr(resource, name, [ref for ref in refs if (name, ref.uuid) in held])
     return resource
+
+
+class RawRef(msgspec.Struct):
+    """A reference of a record's body, decoded as far as its target: the rest is JSON text."""
+
+    uuid: str
+    to: msgspec.Raw = msgspec.Raw(b"[]")
+    attr: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_refs = msgspec.json.Decoder(list[RawRef])
+
+
+def members(record: Record) -> dict[str, msgspec.Raw]:
+    """What was said of a resource, by field, each value as JSON text: quick to encode again.
+
+    References whose edge the store dropped are among them; :func:`held_refs` leaves them out.
+    Raises :class:`~tungsten.model.ValidationError`.
+    """
+    return _decoded(_members, record, record.body)
+
+
+def held_refs(record: Record, field: str, text: msgspec.Raw) -> list[RawRef]:
+    """The references of a field, from its member; those that the record's edges hold.
+
+    Raises :class:`~tungsten.model.ValidationError`.
+    """
+    held = {edge.target for edge in record.edges if edge.field == field}
+    return [ref for ref in _decoded(_refs, record, text) if ref.uuid in held]
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], record: Record, text: bytes | msgspec.Raw) -> T:
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        reason = f"the stored body of {record.uuid} cannot be read: {error}"
+        raise ValidationError(record.type, (), record.body, reason) from error
