@@ -260,6 +260,13 @@ class Store(Protocol):
         """All records, and the revision they stand at: what a watcher starts from."""
         ...
 
+    async def scan(self, fn: Callable[[Snapshot, Iterator[Record]], T]) -> T:
+        """Run ``fn`` as :meth:`read` does, with all records one at a time, by type and name.
+
+        For who keeps of each record less than the record: they are never all in memory.
+        """
+        ...
+
     def watch(self, after: int) -> AsyncIterator[Commit]:
         """Every commit with revision > ``after``. Raises Compacted when that is gone."""
         ...

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import TypeVar
 
@@ -171,6 +171,10 @@ class ElectedStore:
     async def load(self) -> tuple[int, list[Record]]:
         """As the store's."""
         return await self._store.load()
+
+    async def scan(self, fn: Callable[[Snapshot, Iterator[Record]], T]) -> T:
+        """As the store's."""
+        return await self._store.scan(fn)
 
     def watch(self, after: int) -> AsyncIterator[Commit]:
         """As the store's."""

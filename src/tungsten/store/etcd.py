@@ -34,9 +34,10 @@ import random
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, TypeVar
@@ -251,6 +252,10 @@ class EtcdStore:
     async def load(self) -> tuple[int, list[Record]]:
         """All records, by type and name, and the revision they stand at."""
         return await self.read(_load)
+
+    async def scan(self, fn: Callable[[Snapshot, Iterator[Record]], T]) -> T:
+        """Run ``fn``, in a thread, over all records of one consistent snapshot."""
+        return await self.read(partial(_scan, fn))
 
     async def watch(self, after: int) -> AsyncIterator[Commit]:
         """Every commit after a revision, as it comes. Ends by :class:`StoreClosed`."""
@@ -543,4 +548,9 @@ class EtcdStore:
 
 def _load(snapshot: Snapshot) -> tuple[int, list[Record]]:
     assert isinstance(snapshot, SqliteSnapshot)
-    return snapshot.revision, snapshot.every()
+    return snapshot.revision, list(snapshot.every())
+
+
+def _scan(fn: Callable[[Snapshot, Iterator[Record]], T], snapshot: Snapshot) -> T:
+    assert isinstance(snapshot, SqliteSnapshot)
+    return fn(snapshot, snapshot.every())

@@ -24,9 +24,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -354,6 +355,10 @@ class SqliteStore:
         """All records, by type and name, and the revision they stand at."""
         return await self._in_reader(self._read, _load)
 
+    async def scan(self, fn: Callable[[Snapshot, Iterator[Record]], T]) -> T:
+        """Run ``fn``, in a thread, over all records of one consistent snapshot."""
+        return await self.read(partial(_scan, fn))
+
     async def watch(self, after: int) -> AsyncIterator[Commit]:
         """Every commit after a revision, as it comes. Ends by :class:`StoreClosed`."""
         self._check_open()
@@ -443,7 +448,12 @@ class SqliteStore:
 
 def _load(snapshot: Snapshot) -> tuple[int, list[Record]]:
     assert isinstance(snapshot, SqliteSnapshot)
-    return snapshot.revision, snapshot.every()
+    return snapshot.revision, list(snapshot.every())
+
+
+def _scan(fn: Callable[[Snapshot, Iterator[Record]], T], snapshot: Snapshot) -> T:
+    assert isinstance(snapshot, SqliteSnapshot)
+    return fn(snapshot, snapshot.every())
 
 
 __all__ = ["Limits", "SqliteStore", "StoreError"]

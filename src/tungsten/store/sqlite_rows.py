@@ -131,9 +131,10 @@ class SqliteSnapshot:
         query = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY fq_name, type"  # noqa: S608
         return self._all(query, *arguments)
 
-    def every(self) -> list[Record]:
-        """All records, by type and name."""
-        return self._all(f"SELECT {_COLUMNS} FROM records ORDER BY type, fq_name")  # noqa: S608
+    def every(self) -> Iterator[Record]:
+        """All records, by type and name, as they are asked for; nothing may be written between."""
+        query = f"SELECT {_COLUMNS} FROM records ORDER BY type, fq_name"  # noqa: S608
+        return map(_from_row, self._db.execute(query))
 
     def claim_owner(self, space: str, key: str) -> str | None:
         query = "SELECT owner FROM claims WHERE space = ? AND key = ?"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -63,6 +63,9 @@ class Overtaken:
 
     async def load(self) -> tuple[int, list[Record]]:
         return await self._store.load()
+
+    async def scan(self, fn: Callable[[Snapshot, Iterator[Record]], T]) -> T:
+        return await self._store.scan(fn)
 
     def watch(self, after: int) -> AsyncIterator[Commit]:
         return self._store.watch(after)

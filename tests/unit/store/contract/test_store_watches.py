@@ -84,6 +84,16 @@ async def test_a_watch_from_a_load_continues_it(engine: Engine) -> None:
     validator.check_state(revision, records)
 
 
+async def test_a_scan_gives_what_a_load_gives_one_at_a_time(engine: Engine) -> None:
+    await write_at_random(engine, 100, seed=5)
+    loaded = await engine.reader.load()
+    assert loaded[1]
+    assert await engine.reader.scan(lambda s, records: (s.revision, list(records))) == loaded
+    # What a scan leaves unread holds nothing up.
+    assert await engine.reader.scan(lambda _, records: next(records)) == loaded[1][0]
+    await write_at_random(engine, 10, seed=6)
+
+
 async def test_a_watch_waits_for_what_comes(engine: Engine) -> None:
     first = asyncio.ensure_future(anext(engine.reader.watch(0)))
     await asyncio.sleep(0.05)
