@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from tungsten.api import authority, bodies, errors, objects
+from tungsten.api import authority, bodies, drafts, errors, objects
 from tungsten.api.bodies import Json
 from tungsten.api.errors import BadRequest
 from tungsten.api.permissions import ALL
@@ -60,7 +60,12 @@ def _change(write: Write, uuid: str, apply: Callable[[PermType2], None]) -> Json
         resource.perms2 = perms2
         return []
 
-    objects.change(write, resource_type(record.type), uuid, run, "chmod")
+    declared = resource_type(record.type)
+    objects.change(write, declared, uuid, run, objects.PERMISSIONS_ACTION)
+    if drafts.is_drafted(write.tx, record):
+        draft = drafts.draft_of(write.tx, record.type, record.fq_name)
+        if draft is not None:
+            objects.change(write, declared, draft.uuid, run, objects.PERMISSIONS_ACTION)
     return {}
 
 

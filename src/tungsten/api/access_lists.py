@@ -41,6 +41,7 @@ RULED = frozenset(
         "/prop-collection-update",
         "/ref-relax-for-delete",
         "/ref-update",
+        "/security-policy-draft",
         "/set-tag",
         "/start-profile",
         "/stop-profile",
@@ -122,6 +123,8 @@ def parts_of(snapshot: Snapshot, call: Call) -> Iterable[Part]:
             yield from _typed("U", call.body.get("obj_type"))
         case "/prop-collection-update" | "/chown" | "/chmod" | "/ref-relax-for-delete":
             yield from _of_uuid(snapshot, "U", call.body.get("uuid"))
+        case "/security-policy-draft":
+            yield from _of_uuid(snapshot, "U", call.body.get("scope_uuid"))
         case "/prop-collection-get":
             yield from _of_uuid(snapshot, "R", call.query.get("uuid"))
         case "/watch":

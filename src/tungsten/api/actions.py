@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tungsten.api import bodies, errors, objects, references, relaxing
+from tungsten.api import bodies, drafts, errors, objects, references, relaxing
 from tungsten.api.bodies import Json
 from tungsten.api.errors import BadRequest, NotFound, echo, name_list
 from tungsten.api.transactions import Write
@@ -21,6 +21,7 @@ from tungsten.model import (
     validate_attr,
 )
 from tungsten.store.base import Snapshot
+from tungsten.store.records import from_record
 
 
 def name_to_id(snapshot: Snapshot, body: Json) -> Json:
@@ -77,6 +78,9 @@ def ref_update(write: Write, body: Json) -> Json:
     )
     found = references.find_target(write.tx, reference, asked_ref)
     adding = operation.upper() == "ADD"
+    if reference.target in drafts.TYPES:
+        holder = from_record(objects.stored(write, declared, uuid))
+        found = drafts.target(write.tx, holder, reference.target, asked_ref.to, found)
     if found is None and adding:
         named = ref_uuid or name_list(asked_ref.to)
         raise NotFound(f"{reference.target} {echo(named)} not found")

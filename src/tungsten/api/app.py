@@ -47,6 +47,7 @@ from tungsten.api.operations import (
     Operation,
 )
 from tungsten.api.settings import ApiSettings
+from tungsten.api.transactions import DRAFTED
 from tungsten.api.views import Hrefs
 from tungsten.model import RESOURCE_TYPES, Resource, ResourceType
 
@@ -191,7 +192,11 @@ class ApiApp:
             if not self.ready and path_of(request) != "/healthz":
                 raise ApiFault("Api server is Initializing:DB Resync in progress", status=503)
             await self._admit(request)
-            return await self._route(request)
+            DRAFTED.set(False)
+            response = await self._route(request)
+            if DRAFTED.get():
+                response.status_code = 202
+            return response
         except Answer as answer:
             return answer.response
         except ApiFault as fault:

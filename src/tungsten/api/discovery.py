@@ -22,6 +22,7 @@ ACTIONS: tuple[tuple[str, str, str], ...] = (
     ("aaa-mode", "PUT", "/aaa-mode"),
     ("watch", "GET", "/watch"),
     ("set-tag", "POST", "/set-tag"),
+    ("security-policy-draft", "POST", "/security-policy-draft"),
     ("ref-relax-for-delete", "POST", "/ref-relax-for-delete"),
     ("useragent-keyvalue", "POST", "/useragent-kv"),
     ("database-check", "POST", "/db-check"),

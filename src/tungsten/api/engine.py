@@ -22,7 +22,7 @@ from tungsten.api import (
 from tungsten.api.bodies import Json
 from tungsten.api.callers import CALLER, Caller
 from tungsten.api.queries import ListQuery
-from tungsten.api.transactions import Write, timestamp
+from tungsten.api.transactions import DRAFTED, Write, timestamp
 from tungsten.api.views import Hrefs
 from tungsten.model import Resource, ResourceType
 from tungsten.store.base import (
@@ -62,11 +62,12 @@ class Engine:
 
         caller = CALLER.get()
 
-        def run(tx: Transaction) -> T:
-            return fn(Write(tx, timestamp(), caller, self.quota))
+        def run(tx: Transaction) -> tuple[T, bool]:
+            write = Write(tx, timestamp(), caller, self.quota)
+            return fn(write), write.drafted
 
         try:
-            result = await self.store.transact(run)
+            result, drafted = await self.store.transact(run)
         except StoreError as error:
             self.failure = str(error) if isinstance(error, _BROKEN) else ""
             raise errors.of_store(error) from error
@@ -74,6 +75,8 @@ class Engine:
         return result
 
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
+        if drafted:
+            DRAFTED.set(True)
         """Run ``fn`` on one consistent state of the store."""
         try:
             result = await self.store.glance(fn)

@@ -20,7 +20,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from tungsten.api import authority, bodies, errors, permissions, quotas, references, relaxing
+from tungsten.api import (
+    authority,
+    bodies,
+    drafts,
+    errors,
+    permissions,
+    quotas,
+    references,
+    relaxing,
+)
 from tungsten.api.bodies import Json
 from tungsten.api.errors import BadRequest, Conflict, echo
 from tungsten.api.resources.registry import hooks_of
@@ -46,6 +55,9 @@ ENVELOPE = frozenset(
 
 LEGACY = frozenset({"ip_fabric_forwarding"})
 """Members that known clients send and no schema has."""
+
+PERMISSIONS_ACTION = "chmod"
+"""What changes who may use an object, which never waits for a review."""
 
 SYSTEM_REFS_ACTION = "its references of this kind are made by the system"
 
@@ -161,7 +173,8 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     holder = write.tx.find(declared.name, tuple(resource.fq_name))
     if holder is not None:
         raise errors.duplicate_name(resource.fq_name, holder.uuid)
-    resource.parent_type = parent_type(declared, resource, bodies.text(fields, "parent_type"))
+    asked_parent = resource.parent_type or bodies.text(fields, "parent_type")
+    resource.parent_type = parent_type(declared, resource, asked_parent)
     resource.uuid = new_uuid(write, chosen)
     parent = parent_of(write, resource)
     authority.require_parent(write.tx, write.caller, parent)
@@ -263,7 +276,10 @@ def change(
     action: str,
 ) -> Resource:
     """Change an object by ``apply``, which returns the reference fields that it changed."""
-    record = stored(write, declared, uuid)
+    record, made = stored(write, declared, uuid), False
+    if declared.name in drafts.TYPES and action != PERMISSIONS_ACTION:
+        authority.require_record(write.tx, write.caller, record, authority.WRITE)
+        record, made = drafts.to_change(write, record)
     mirror = references.Mirror(write.tx, declared)
     old, new = from_record(record), from_record(record)
     authority.require(write.tx, write.caller, old, authority.WRITE)
@@ -288,6 +304,8 @@ def change(
         write.touch(new)
         write.save(new, record)
         relaxing.forget_dropped(write.tx, record, new)
+    elif made:
+        write.tx.delete(record.uuid)
     return new
 
 
@@ -303,10 +321,34 @@ def delete(write: Write, declared: ResourceType, uuid: str, base: str) -> None:
         raise errors.wrong_type(declared.name, uuid)
     authority.require_delete(write.tx, write.caller, record)
     refuse_derived(record)
-    _remove(write, record, base)
+    if drafts.is_drafted(write.tx, record):
+        _remove_later(write, record, base)
+        return
+    write.drafted = record.type in drafts.TYPES and drafts.is_draft(record.fq_name)
+    remove(write, record, base)
 
 
-def _remove(write: Write, record: Record, base: str) -> None:
+def _remove_later(write: Write, record: Record, base: str) -> None:
+    """Note in a draft that an object in force is to be deleted."""
+    resource = from_record(record)
+    for keep_rule in hooks_of(record.type).delete:
+        keep_rule(write, resource)
+    holders = [
+        holder
+        for holder in write.tx.referrers(record.uuid)
+        if _keeps_target(write, holder, record.uuid) and drafts.holds(write.tx, holder)
+    ]
+    _refuse_if_held(holders, base)
+    drafts.mark_deleted(write, record)
+
+
+def _refuse_if_held(holders: list[Record], base: str) -> None:
+    if holders:
+        first = [holder for holder in holders if holder.type == holders[0].type]
+        raise errors.still_referred([href(base, holder) for holder in first])
+
+
+def remove(write: Write, record: Record, base: str) -> None:
     """Delete a record, with all that goes with it."""
     resource = from_record(record)
     if not record.provenance:
@@ -320,11 +362,9 @@ def _remove(write: Write, record: Record, base: str) -> None:
     referrers = write.tx.referrers(record.uuid)
     if not record.provenance:
         holders = [holder for holder in referrers if _keeps_target(write, holder, record.uuid)]
-        if holders:
-            first = [holder for holder in holders if holder.type == holders[0].type]
-            raise errors.still_referred([href(base, holder) for holder in first])
+        _refuse_if_held(holders, base)
     for child in children:
-        _remove(write, child, base)
+        remove(write, child, base)
     for holder in write.tx.referrers(record.uuid):
         references.drop(write, holder, record.uuid)
         relaxing.forget(write.tx, holder.uuid, record.uuid)

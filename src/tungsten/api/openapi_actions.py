@@ -84,7 +84,7 @@ def query(name: str, text: str, *, required: bool = False, told: Json | None = N
 
 def paths() -> Json:
     """The actions by path."""
-    return {**_names(), **_changes(), **_permissions(), **_lists(), **_server()}
+    return {**_names(), **_changes(), **_drafts(), **_permissions(), **_lists(), **_server()}
 
 
 def _names() -> Json:
@@ -168,6 +168,20 @@ def _changes() -> Json:
                 "set-tag", "Tag an object: by type, a value or several", sends=tags, answers=NOTHING
             )
         },
+    }
+
+
+def _drafts() -> Json:
+    sends = record("scope_uuid", "action", scope_uuid=UUID, action={"enum": ["commit", "discard"]})
+    return {
+        "/security-policy-draft": {
+            "post": action(
+                "security-policy-draft",
+                "Take over the drafts of a project or of the system, or throw them away",
+                sends=sends,
+                answers=NOTHING,
+            )
+        }
     }
 
 

@@ -14,6 +14,7 @@ from tungsten.api import (
     authority,
     batch,
     declarative,
+    draft_review,
     int_pools,
     leases,
     relaxing,
@@ -66,6 +67,10 @@ async def _int_owner(engine: Engine, asked: Asked) -> Json:
 async def _transaction(engine: Engine, asked: Asked) -> Json:
     drop = engine.drop_unknown
     return await engine.write(lambda write: batch.run(write, asked.body, asked.base, drop=drop))
+
+
+async def _review(engine: Engine, asked: Asked) -> Json:
+    return await engine.write(lambda write: draft_review.review(write, asked.body, asked.base))
 
 
 async def _apply(engine: Engine, asked: Asked) -> Json:
@@ -121,6 +126,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "DELETE": _writes(int_pools.take_back),
     },
     "/transaction": {"POST": _transaction},
+    "/security-policy-draft": {"POST": _review},
     "/apply": {"POST": _apply},
     "/plan": {"POST": _plan},
     "/history": {"GET": _history},

@@ -29,6 +29,9 @@ KEYS = frozenset(QuotaType.__struct_fields__)
 UNIQUE = "host_based_service"
 """Of these a project has one or none."""
 
+DRAFTS_BELOW = "policy-management"
+"""What is below one in a project is a draft, which counts once it holds."""
+
 
 class OverQuota(ApiFault):
     """The project has as many as it may have."""
@@ -53,7 +56,7 @@ def project_of(write: Write, resource: Resource) -> Project | None:
     parent = resource
     for _ in range(2):
         record = write.tx.get(parent.parent_uuid) if parent.parent_uuid else None
-        if record is None:
+        if record is None or record.type == DRAFTS_BELOW:
             return None
         parent = from_record(record)
         if isinstance(parent, Project):
@@ -141,7 +144,7 @@ def _candidates(write: Write, project: Project, type_: str) -> Iterable[Record]:
     for parent in declared.parents:
         if parent == "project":
             yield from write.tx.children(project.uuid, type_)
-        elif "project" in resource_type(parent).parents:
+        elif parent != DRAFTS_BELOW and "project" in resource_type(parent).parents:
             for between in write.tx.children(project.uuid, parent):
                 yield from write.tx.children(between.uuid, type_)
 

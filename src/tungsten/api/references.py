@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tungsten.api import drafts
 from tungsten.api.errors import BadRequest, NotFound, echo, name_list
 from tungsten.api.transactions import Write
 from tungsten.model import Ref, Reference, Resource, ResourceType, type_of
@@ -68,6 +69,7 @@ def resolve(write: Write, resource: Resource, fields: Iterable[str], action: str
         found: dict[str, Ref[Any]] = {}
         for ref in refs_of(resource, field):
             record = find_target(write.tx, reference, ref)
+            record = drafts.target(write.tx, resource, reference.target, ref.to, record)
             if record is None:
                 named = f"uuid {ref.uuid}" if ref.uuid else name_list(ref.to)
                 raise BadRequest(

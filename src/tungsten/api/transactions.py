@@ -8,6 +8,7 @@ function again, so a Write belongs to one run and nothing outside it changes bef
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -18,6 +19,9 @@ from tungsten.store.base import Record, Snapshot, Transaction
 from tungsten.store.records import from_record, to_record
 
 R = TypeVar("R", bound=Resource)
+
+DRAFTED: ContextVar[bool] = ContextVar("drafted", default=False)
+"""Whether the request that is being answered wrote to a draft."""
 
 
 def timestamp() -> str:
@@ -49,13 +53,15 @@ def find(snapshot: Snapshot, cls: type[R], type_: str, fq_name: Iterable[str]) -
 class Write:
     """One run of one transaction: the store's view, the time that it happens at, who asks.
 
-    ``quota`` is how many objects projects may have that do not say themselves.
+    ``quota`` is how many objects projects may have that do not say themselves. ``drafted`` says
+    that something was written to a draft, which holds once it is reviewed.
     """
 
     tx: Transaction
     now: str
     caller: Caller = SYSTEM
     quota: Mapping[str, int] = field(default_factory=dict)
+    drafted: bool = False
 
     def load(self, cls: type[R], uuid: str) -> R | None:
         """The resource of a class with this uuid, own writes included."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tungsten.api import drafts
 from tungsten.api.errors import BadRequest, NotFound, echo, name_list
 from tungsten.api.resources.hooks import Hooks
 from tungsten.api.resources.security import PROTOCOLS, check_protocol
@@ -25,16 +26,8 @@ from tungsten.model.firewall import (
     ServiceGroup,
 )
 from tungsten.model.security import TagType
+from tungsten.store.base import Record
 
-SECURITY_TYPES = frozenset(
-    {
-        "address-group",
-        "application-policy-set",
-        "firewall-policy",
-        "firewall-rule",
-        "service-group",
-    }
-)
 GLOBAL = "global:"
 ENDS = ("subnet", "virtual_network", "address_group", "tags", "any")
 DEFAULT_MATCH = ("application",)
@@ -60,7 +53,7 @@ def refuse_narrower_scope(write: Write, resource: Resource) -> None:
     if len(resource.fq_name) != 2:
         return
     for field, reference in type_of(resource).references.items():
-        if reference.target not in SECURITY_TYPES:
+        if reference.target not in drafts.TYPES:
             continue
         for ref in getattr(resource, field):
             if len(ref.to) > 2:
@@ -94,7 +87,7 @@ def keep_all_applications(
 
 def refuse_default_set(write: Write, policy_set: ApplicationPolicySet) -> None:
     """The sets that the system makes stay."""
-    if policy_set.all_applications:
+    if policy_set.all_applications and policy_set.draft_mode_state is None:
         raise BadRequest("Application Policy Set defined on all applications cannot be deleted")
 
 
@@ -171,8 +164,9 @@ def settle_ends(write: Write, rule: FirewallRule) -> None:
         if held or end.tag_ids:
             end.tag_ids = [int(tag.tag_id or "0", 16) for tag in held]
         if end.address_group:
-            found = _named(write, "address-group", end.address_group)
-            groups[found.uuid] = found
+            found = _group(write, rule, end.address_group)
+            end.address_group = ":".join(drafts.name_in_force(found.fq_name))
+            groups[found.uuid] = Ref(list(found.fq_name), found.uuid)
     rule.tag_refs = list(tags.values())
     rule.address_group_refs = list(groups.values())
 
@@ -185,17 +179,20 @@ def _check_end(end: FirewallRuleEndpointType) -> None:
         )
 
 
-def _named(write: Write, type_: str, text: str) -> Ref[None]:
-    record = write.tx.find(type_, tuple(text.split(":")))
+def _group(write: Write, rule: FirewallRule, text: str) -> Record:
+    """The address group that an endpoint names."""
+    type_, name = "address-group", tuple(text.split(":"))
+    record = drafts.target(write.tx, rule, type_, name, write.tx.find(type_, name))
     if record is None:
         raise NotFound(f"No {type_} object found for {echo(text)}")
-    return Ref(list(record.fq_name), record.uuid)
+    return record
 
 
 def _tag(write: Write, rule: FirewallRule, text: str) -> Tag:
     """The tag that an endpoint names: of the rule's project, or a global one."""
     name = text.removeprefix(GLOBAL)
-    scope = rule.fq_name[:-1] if rule.parent_type == "project" and name == text else []
+    project = drafts.scope_of(rule.fq_name)
+    scope = project if len(project) == 2 and name == text else ()
     tag = find(write.tx, Tag, "tag", [*scope, name])
     if tag is None:
         raise NotFound(f"Tag with FQName {name_list([*scope, name])} not found")
@@ -225,14 +222,18 @@ def settle_rule(write: Write, rule: FirewallRule) -> None:
     refuse_narrower_scope(write, rule)
 
 
+DRAFT_NAME = (refuse_draft_state, drafts.redirect_new)
+
 HOOKS: dict[str, Hooks[Any]] = {
-    "address-group": Hooks[AddressGroup](create=(refuse_draft_state,), update=(keep_draft_state,)),
+    "address-group": Hooks[AddressGroup](name=DRAFT_NAME, update=(keep_draft_state,)),
     "service-group": Hooks[ServiceGroup](
-        create=(refuse_draft_state, number_services),
+        name=DRAFT_NAME,
+        create=(number_services,),
         update=(keep_draft_state, lambda write, old, new: number_services(write, new)),
     ),
     "firewall-rule": Hooks[FirewallRule](
-        create=(refuse_draft_state, refuse_direct_references, settle_rule),
+        name=DRAFT_NAME,
+        create=(refuse_direct_references, settle_rule),
         update=(
             keep_draft_state,
             keep_direct_references,
@@ -240,11 +241,13 @@ HOOKS: dict[str, Hooks[Any]] = {
         ),
     ),
     "firewall-policy": Hooks[FirewallPolicy](
-        create=(refuse_draft_state, refuse_narrower_scope),
+        name=DRAFT_NAME,
+        create=(refuse_narrower_scope,),
         update=(keep_draft_state, lambda write, old, new: refuse_narrower_scope(write, new)),
     ),
     "application-policy-set": Hooks[ApplicationPolicySet](
-        create=(refuse_draft_state, refuse_all_applications, refuse_narrower_scope),
+        name=DRAFT_NAME,
+        create=(refuse_all_applications, refuse_narrower_scope),
         update=(
             keep_draft_state,
             keep_all_applications,

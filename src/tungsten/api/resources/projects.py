@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tungsten.api.errors import BadRequest
+from tungsten.api.resources.drafting import begin_drafts, end_drafts, switch_drafts
 from tungsten.api.resources.hooks import Hooks
 from tungsten.api.resources.making import make
 from tungsten.api.transactions import Write
@@ -55,5 +56,9 @@ def refuse_root(write: Write, root: ConfigRoot) -> None:
 
 HOOKS: dict[str, Hooks[Any]] = {
     "config-root": Hooks[ConfigRoot](create=(refuse_root,)),
-    "project": Hooks[Project](create=(give_policy_set,), delete=(drop_policy_set,)),
+    "project": Hooks[Project](
+        create=(give_policy_set, begin_drafts),
+        update=(switch_drafts,),
+        delete=(end_drafts, drop_policy_set),
+    ),
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from tungsten.api.resources import (
     addresses,
+    drafting,
     firewall,
     interfaces,
     networks,
@@ -22,6 +23,7 @@ from tungsten.api.resources.hooks import Hooks
 _NONE: Hooks[Any] = Hooks()
 _ALL: dict[str, Hooks[Any]] = {
     **addresses.HOOKS,
+    **drafting.HOOKS,
     **firewall.HOOKS,
     **interfaces.HOOKS,
     **networks.HOOKS,

@@ -8,6 +8,7 @@ from typing import Any
 
 from tungsten.api.errors import ApiFault, BadRequest, Conflict, Forbidden, echo, name_list
 from tungsten.api.resources import route_targets
+from tungsten.api.resources.drafting import begin_drafts, switch_drafts
 from tungsten.api.resources.hooks import Hooks
 from tungsten.api.transactions import Write
 from tungsten.model import GlobalSystemConfig, VirtualDns, VirtualNetwork
@@ -136,8 +137,8 @@ def refuse_used_dns(write: Write, dns: VirtualDns) -> None:
 
 HOOKS: dict[str, Hooks[Any]] = {
     "global-system-config": Hooks[GlobalSystemConfig](
-        create=(refuse_second_config, _checks),
-        update=(lambda write, old, new: _checks(write, new), recheck_targets),
+        create=(refuse_second_config, _checks, begin_drafts),
+        update=(lambda write, old, new: _checks(write, new), recheck_targets, switch_drafts),
     ),
     "virtual-DNS": Hooks[VirtualDns](
         create=(check_virtual_dns,),
