@@ -72,11 +72,11 @@ class Engine:
             self.failure = str(error) if isinstance(error, _BROKEN) else ""
             raise errors.of_store(error) from error
         self.failure = ""
+        if drafted:
+            DRAFTED.set(True)
         return result
 
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
-        if drafted:
-            DRAFTED.set(True)
         """Run ``fn`` on one consistent state of the store."""
         try:
             result = await self.store.glance(fn)
