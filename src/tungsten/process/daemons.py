@@ -6,29 +6,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tungsten.process.runtime import Service, serve
-from tungsten.process.settings import Settings
+from tungsten.process.settings import Settings, StoreSettings
 
 if TYPE_CHECKING:
+    from tungsten.store import EtcdOptions
     from tungsten.store.base import Store
 
 
-def open_configured(settings: Settings, *, readonly: bool = False) -> Store:
-    """The store of the settings. Raises StoreUnusable."""
-    from tungsten.store import EtcdOptions, open_store
-
-    store = settings.store
+def etcd_options(store: StoreSettings) -> EtcdOptions:
+    """How the settings say to reach etcd."""
+    from tungsten.store import EtcdOptions
 
     def file(name: str) -> Path | None:
         return Path(name) if name else None
 
-    options = EtcdOptions(
+    return EtcdOptions(
         ca=file(store.etcd_ca),
         certificate=file(store.etcd_certificate),
         key=file(store.etcd_key),
         credentials=file(store.etcd_credentials),
         allow_unpatched=store.allow_unpatched_etcd,
     )
-    return open_store(store.url, readonly=readonly, etcd=options)
+
+
+def open_configured(settings: Settings, *, readonly: bool = False) -> Store:
+    """The store of the settings. Raises StoreUnusable."""
+    from tungsten.store import open_store
+
+    store = settings.store
+    return open_store(store.url, readonly=readonly, etcd=etcd_options(store))
 
 
 def compiling(store: Store, *, alone: bool = False) -> Service:

@@ -13,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -20,7 +21,7 @@ import typer
 from msgspec import structs
 
 from tungsten.process import config
-from tungsten.process.daemons import open_configured
+from tungsten.process.daemons import etcd_options, open_configured
 from tungsten.process.runtime import configure_logging
 from tungsten.process.settings import Settings, StoreSettings
 from tungsten.store.base import Store, StoreError
@@ -165,18 +166,57 @@ def _take_over(settings: Settings, source: Path, *, dry_run: bool) -> None:
 def check(file: File = None, sets: Sets = None, url: Url = None) -> None:
     """Look everything over that must hold. There should never be anything to find."""
     from tungsten.api.audit import audit
-    from tungsten.store.check import check as check_file
 
     async def look(store: Store) -> list[str]:
         return await store.read(audit)
 
     with _settings(file, sets, url) as settings:
-        found = []
-        if settings.store.url.startswith("sqlite:"):
-            found = check_file(Path(settings.store.url.removeprefix("sqlite:")))
+        found = _check_engine(settings.store)
         found = found or _with_store(settings, look, readonly=True)
     for finding in found:
         typer.echo(finding)
     if found:
         _fail(f"{settings.store.url}: {len(found)} findings; see docs/model-and-store.md")
     typer.echo(f"{settings.store.url}: nothing found")
+
+
+def _check_engine(store: StoreSettings) -> list[str]:
+    """What the engine finds wrong with what it keeps."""
+    engine, _, rest = store.url.partition(":")
+    if engine == "sqlite":
+        from tungsten.store.check import check as check_file
+
+        return check_file(Path(rest))
+    if engine == "etcd":
+        _need_etcd(store)
+        from tungsten.store.etcd_check import check as check_etcd
+
+        return check_etcd(rest, etcd_options(store))
+    return []
+
+
+def _need_etcd(store: StoreSettings) -> None:
+    """End the command when what talks to etcd is not installed."""
+    if find_spec("aetcd") is None:
+        _fail(f"{store.url!r} needs aetcd, which is not installed: install tungsten[etcd]")
+
+
+@db.command()
+def upgrade(file: File = None, sets: Sets = None, url: Url = None) -> None:
+    """Make a store of an older version one of this version. Stop all that uses it before."""
+    with _settings(file, sets, url) as settings:
+        engine, _, rest = settings.store.url.partition(":")
+        if engine == "etcd":
+            _need_etcd(settings.store)
+            from tungsten.store.etcd_layout import upgrade as upgrade_etcd
+
+            was, now = upgrade_etcd(rest, etcd_options(settings.store))
+            told = f"is of layout {now}" if was == now else f"was of layout {was}, is of {now}"
+        else:
+            _with_store(settings, _nothing, readonly=True)
+            told = "is of this version's layout"
+    typer.echo(f"{settings.store.url}: {told}")
+
+
+async def _nothing(store: Store) -> None:
+    """Opening is what is asked for: it refuses other layouts."""

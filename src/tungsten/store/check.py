@@ -1,4 +1,4 @@
-"""Looking a store file over: does everything that must hold hold?
+"""Looking a store file over: does everything that must hold hold? etcd: :mod:`.etcd_check`.
 
 Nothing here is needed in operation, where transactions keep the invariants; it is for tests, for
 doubts after a disk failed, and for the proof that a backup is whole.
@@ -7,7 +7,7 @@ doubts after a disk failed, and for the proof that a backup is whole.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tungsten.store.base import ChangeKind, Record, StoreUnusable
@@ -37,7 +37,7 @@ def check(path: Path) -> list[str]:
 
 def _findings(connection: sqlite3.Connection) -> Iterator[str]:
     records = {record.uuid: record for record in SqliteSnapshot(connection).every()}
-    yield from _dangling(records)
+    yield from dangling(records)
     yield from _edge_index(connection, records)
     for space, key, owner in connection.execute("SELECT space, key, owner FROM claims"):
         if owner not in records:
@@ -45,7 +45,8 @@ def _findings(connection: sqlite3.Connection) -> Iterator[str]:
     yield from _log(connection, records)
 
 
-def _dangling(records: dict[str, Record]) -> Iterator[str]:
+def dangling(records: Mapping[str, Record]) -> Iterator[str]:
+    """Parents and targets that are not there; ``records`` by uuid."""
     for record in records.values():
         if record.parent is not None and record.parent not in records:
             yield f"{record.uuid} is below {record.parent}, which does not exist"

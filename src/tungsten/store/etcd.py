@@ -31,7 +31,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
@@ -46,7 +45,7 @@ from uuid import uuid4
 import structlog
 from aetcd.rpc import rpc_pb2 as pb
 
-from tungsten.store import etcd_history, faults
+from tungsten.store import etcd_history, etcd_layout, faults
 from tungsten.store.base import (
     Commit,
     Compacted,
@@ -57,24 +56,23 @@ from tungsten.store.base import (
     StoreUnavailable,
     StoreUnusable,
     Transaction,
-    TransactionTooLarge,
 )
 from tungsten.store.etcd_client import (
     DEADLINE,
     TRY,
     Access,
     Cluster,
-    Connection,
     Unanswered,
     first_answer,
-    is_patched,
+    parse,
 )
 from tungsten.store.etcd_follower import Follower
-from tungsten.store.etcd_keys import LAYOUT, Keys
+from tungsten.store.etcd_keys import Keys
 from tungsten.store.etcd_options import EtcdOptions
 from tungsten.store.etcd_replica import Replica, Trial
-from tungsten.store.etcd_transaction import Plan, absent, get, put
+from tungsten.store.etcd_transaction import Plan, Terms
 from tungsten.store.sqlite_rows import SqliteSnapshot
+from tungsten.store.staleness import READ_AGE
 
 T = TypeVar("T")
 
@@ -91,13 +89,8 @@ LATE, BEHIND = 1.0, 5.0
 #: Seconds that a fence stays: longer than any call can be on its way.
 FENCE = 24 * 3600
 
-#: Comparisons and operations that are tried for, and what every etcd takes.
-MANY, FEW = 8192, 128
-
 #: Failed attempts before a transaction waits a little between them, and the most seconds.
 EAGER, PAUSE_MOST = 3, 0.05
-
-_ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\],/\s]+):(?P<port>[0-9]{1,5})")
 
 log = structlog.get_logger("tungsten.store")
 
@@ -106,52 +99,6 @@ Guard = tuple[bytes, int]
 
 class GuardFailed(StoreError):
     """A transaction was refused because a key it depends on is not the one it was."""
-
-
-def parse(rest: str) -> tuple[tuple[str, ...], str]:
-    """Endpoints and prefix of ``HOST:PORT[,HOST:PORT...]/PREFIX``. Raises StoreUnusable."""
-    hosts, slash, prefix = rest.partition("/")
-    endpoints = tuple(hosts.split(","))
-    for endpoint in endpoints:
-        match = _ENDPOINT.fullmatch(endpoint)
-        if match is None or not 0 < int(match["port"]) < 65536:
-            raise StoreUnusable(f"{endpoint!r} is no endpoint of etcd: HOST:PORT expected")
-    if not slash or not prefix.strip("/"):
-        raise StoreUnusable(f"etcd:{rest} has no prefix: etcd:HOST:PORT/PREFIX expected")
-    return endpoints, prefix
-
-
-def _prepare(connection: Connection, keys: Keys, options: EtcdOptions, *, readonly: bool) -> int:
-    """Check a cluster and its layout; returns how much it takes in one transaction."""
-    version = connection.version()
-    if not options.allow_unpatched and not is_patched(version):
-        raise StoreUnusable(
-            f"etcd at {connection.endpoint} is version {version}, whose authorization can be"
-            " passed by; run 3.5.33, 3.6.14 or newer, or set store.allow_unpatched_etcd for a"
-            " cluster that nobody else can reach"
-        )
-    made = pb.TxnRequest(
-        compare=[absent(keys.layout)],
-        success=[] if readonly else [put(keys.layout, LAYOUT)],
-        failure=[get(keys.layout)],
-    )
-    answer = connection.txn(made)
-    if answer.succeeded and readonly:
-        raise StoreUnusable(
-            f"{keys.base.decode()} is not in etcd yet; the API makes it when it starts"
-        )
-    if not answer.succeeded:
-        found = answer.responses[0].response_range.kvs[0].value
-        if found != LAYOUT:
-            raise StoreUnusable(
-                f"{keys.base.decode()} in etcd has layout {found[:20]!r}; this version reads"
-                f" {LAYOUT!r} only"
-            )
-    try:
-        connection.txn(pb.TxnRequest(compare=[absent(keys.layout)] * MANY))
-    except TransactionTooLarge:
-        return FEW
-    return MANY
 
 
 class EtcdStore:
@@ -163,8 +110,12 @@ class EtcdStore:
         self.readonly = readonly
         #: set while etcd cannot be asked: what is read may be old
         self.stale = False
+        self._current_at = time.monotonic()
+        #: why the store may no longer be used by this program, or empty
+        self._refused = ""
         self._access = access
         self._limit = limit
+        self._layout = etcd_layout.LAYOUT
         self._closed = False
         self._replica = Replica(keys)
         self._feed = self._replica.feed
@@ -191,7 +142,7 @@ class EtcdStore:
         access, keys = Access(endpoints, options), Keys(prefix)
         try:
             limit = first_answer(
-                access, lambda one: _prepare(one, keys, options, readonly=readonly)
+                access, lambda one: etcd_layout.prepare(one, keys, options, readonly=readonly)
             )
             store = cls(access, keys, readonly=readonly, limit=limit)
             store._start()
@@ -225,8 +176,11 @@ class EtcdStore:
     # The contract.
 
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
-        """Run ``fn``, in a thread, on one consistent snapshot."""
-        await self.in_io(self._be_current())
+        """Run ``fn``, in a thread, on one consistent snapshot.
+
+        Sets :data:`~tungsten.store.staleness.READ_AGE`.
+        """
+        READ_AGE.set(await self.in_io(self._be_current()))
         return await self._replica.read(fn)
 
     async def glance(self, fn: Callable[[Snapshot], T]) -> T:
@@ -399,14 +353,23 @@ class EtcdStore:
         answer = await self._cluster.ask("KV", "Range", pb.RangeRequest(key=self.keys.head))
         return answer.kvs[0].mod_revision if answer.kvs else 0
 
-    async def _be_current(self) -> None:
-        """Wait until the replica has what etcd has now; not at all while etcd does not answer."""
-        if self.stale:
-            return
-        try:
-            await self._catch_up(await self._head())
-        except StoreUnavailable as error:
-            self._set_stale(True, str(error))
+    async def _be_current(self) -> float | None:
+        """Wait until the replica has what etcd has now; not at all while etcd does not answer.
+
+        None, or for how many seconds it was not known to have that.
+        """
+        if self._refused:
+            raise StoreUnusable(self._refused)
+        if not self.stale:
+            try:
+                asked = time.monotonic()
+                await self._catch_up(await self._head())
+            except StoreUnavailable as error:
+                self._set_stale(True, str(error))
+            else:
+                self._current_at = asked
+                return None
+        return time.monotonic() - self._current_at
 
     def _set_stale(self, stale: bool, reason: str = "") -> None:
         if stale != self.stale:
@@ -420,7 +383,10 @@ class EtcdStore:
         """Look after the connection: notice when etcd is away or the watch has gone silent."""
         while True:
             await asyncio.sleep(LOOK * random.uniform(0.8, 1.2))
+            self._renew_papers()
             try:
+                asked = time.monotonic()
+                self._refused = await self._look_at_layout()
                 here = self._replica.revision
                 head = await self._head()
                 if head < here:
@@ -428,9 +394,31 @@ class EtcdStore:
                     self._follower.kick(reload=True)
                     continue
                 await self._catch_up(head)
+                self._current_at = asked
                 self._set_stale(False)
             except StoreError as error:
                 self._set_stale(True, str(error))
+
+    def _renew_papers(self) -> None:
+        """Go on with new certificates and passwords when their files have changed."""
+        try:
+            if self._access.renew():
+                log.info("etcd_papers_renewed", etcd=str(self._access))
+                self._follower.kick()
+        except StoreUnusable as error:
+            log.error("etcd_papers_refused", etcd=str(self._access), error=str(error))
+
+    async def _look_at_layout(self) -> str:
+        """Why this program may not use the store any more, or nothing."""
+        answer = await self._cluster.ask("KV", "Range", pb.RangeRequest(key=self.keys.layout))
+        return self._refusal(answer.kvs)
+
+    def _refusal(self, layout: Any) -> str:
+        found = layout[0].value if layout else None
+        refused = etcd_layout.refusal(self.keys, found, self._layout)
+        if refused and refused != self._refused:
+            log.error("store_refused", error=refused)
+        return refused
 
     # Writing.
 
@@ -504,7 +492,8 @@ class EtcdStore:
         assert plan is not None, "only plans are committed"
         plan.identity = self._identity + next(self._numbers).to_bytes(8, "big")
         fence, loads = self._fence, self._replica.loads
-        request = plan.request(self.keys, fence, guards, self._limit)
+        terms = Terms(fence, etcd_layout.mark(self._layout), self._limit)
+        request = plan.request(self.keys, terms, guards)
         faults.point("store.commit.before")
         try:
             answer = await self._cluster.call("KV", "Txn", request)
@@ -516,12 +505,14 @@ class EtcdStore:
                 await self._catch_up(answer.header.revision)
             return True
         self._conflicts += 1
-        found = [one.response_range.kvs for one in answer.responses]
-        for (key, created), kvs in zip(guards, found[1:], strict=True):
+        layout, head, *found = [one.response_range.kvs for one in answer.responses]
+        self._refused = self._refusal(layout)
+        if self._refused:
+            raise StoreUnusable(self._refused)
+        for (key, created), kvs in zip(guards, found, strict=True):
             if not kvs or kvs[0].create_revision != created:
                 raise GuardFailed(f"{key.decode()} is no longer that of revision {created}")
-        head = found[0][0].mod_revision if found[0] else 0
-        await self._catch_up(head)
+        await self._catch_up(head[0].mod_revision if head else 0)
         return False
 
     async def _settle(self, plan: Plan, fence: str, loads: int, cause: Unanswered) -> bool:

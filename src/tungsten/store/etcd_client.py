@@ -11,8 +11,11 @@ call may have had its effect all the same:
 from __future__ import annotations
 
 import asyncio
+import re
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -77,6 +80,22 @@ def is_patched(version: str) -> bool:
     return first is not None and patch >= first
 
 
+_ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\],/\s]+):(?P<port>[0-9]{1,5})")
+
+
+def parse(rest: str) -> tuple[tuple[str, ...], str]:
+    """Endpoints and prefix of ``HOST:PORT[,HOST:PORT...]/PREFIX``. Raises StoreUnusable."""
+    hosts, slash, prefix = rest.partition("/")
+    endpoints = tuple(hosts.split(","))
+    for endpoint in endpoints:
+        match = _ENDPOINT.fullmatch(endpoint)
+        if match is None or not 0 < int(match["port"]) < 65536:
+            raise StoreUnusable(f"{endpoint!r} is no endpoint of etcd: HOST:PORT expected")
+    if not slash or not prefix.strip("/"):
+        raise StoreUnusable(f"etcd:{rest} has no prefix: etcd:HOST:PORT/PREFIX expected")
+    return endpoints, prefix
+
+
 def _read(path: Path | None, what: str) -> bytes | None:
     if path is None:
         return None
@@ -86,25 +105,89 @@ def _read(path: Path | None, what: str) -> bytes | None:
         raise StoreUnusable(f"the {what} {path} cannot be read: {error.strerror}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Papers:
+    """What is shown to etcd and expected of it."""
+
+    tls: grpc.ChannelCredentials | None
+    user: str
+    password: str
+
+
+def _papers(options: EtcdOptions) -> _Papers:
+    """Read the files. Raises StoreUnusable."""
+    ca = _read(options.ca, "CA file")
+    certificate = _read(options.certificate, "certificate")
+    key = _read(options.key, "key")
+    if (certificate is None) != (key is None):
+        raise StoreUnusable("a certificate needs its key, and a key its certificate")
+    if certificate is not None and ca is None:
+        raise StoreUnusable("a certificate is given but no CA file, so TLS would be off")
+    tls = None
+    if ca is not None:
+        _check_papers(options)
+        tls = grpc.ssl_channel_credentials(ca, key, certificate)
+    text = (_read(options.credentials, "credentials file") or b"").decode().strip()
+    user, colon, password = text.partition(":")
+    if text and not (colon and user and password):
+        raise StoreUnusable(f"{options.credentials} does not hold a line user:password")
+    return _Papers(tls, user, password)
+
+
+def _check_papers(options: EtcdOptions) -> None:
+    """Refuse what gRPC would only fail with later: no PEM, a key of another certificate."""
+    try:
+        context = ssl.create_default_context(cafile=options.ca)
+    except (ssl.SSLError, OSError) as error:
+        raise StoreUnusable(f"the CA file {options.ca} has no certificate: {error}") from error
+    if options.certificate is None:
+        return
+    try:
+        context.load_cert_chain(options.certificate, options.key, password="")
+    except (ssl.SSLError, OSError) as error:
+        raise StoreUnusable(
+            f"the certificate {options.certificate} and the key {options.key} do not belong"
+            f" together: {error}"
+        ) from error
+
+
 class Access:
-    """What it takes to open channels to a cluster's members. Never shows its secrets."""
+    """What it takes to open channels to a cluster's members. Never shows its secrets.
+
+    ``generation`` grows when :meth:`renew` has found new files: channels of before are to be left.
+    """
 
     def __init__(self, endpoints: tuple[str, ...], options: EtcdOptions) -> None:
         self.endpoints = endpoints
-        self._tls: grpc.ChannelCredentials | None = None
-        ca = _read(options.ca, "CA file")
-        certificate = _read(options.certificate, "certificate")
-        key = _read(options.key, "key")
-        if (certificate is None) != (key is None):
-            raise StoreUnusable("a certificate needs its key, and a key its certificate")
-        if certificate is not None and ca is None:
-            raise StoreUnusable("a certificate is given but no CA file, so TLS would be off")
-        if ca is not None:
-            self._tls = grpc.ssl_channel_credentials(ca, key, certificate)
-        text = (_read(options.credentials, "credentials file") or b"").decode().strip()
-        self._user, colon, self._password = text.partition(":")
-        if text and not (colon and self._user and self._password):
-            raise StoreUnusable(f"{options.credentials} does not hold a line user:password")
+        self.generation = 0
+        self._options = options
+        self._stamps = self._look()
+        self._held = _papers(options)
+
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        """What tells that a file was replaced or written."""
+        stamps: list[tuple[int, int, int] | None] = []
+        options = self._options
+        for path in (options.ca, options.certificate, options.key, options.credentials):
+            try:
+                found = None if path is None else path.stat()
+            except OSError:
+                found = None
+            stamps.append(found and (found.st_ino, found.st_mtime_ns, found.st_size))
+        return stamps
+
+    def renew(self) -> bool:
+        """Read the files again if one has changed; whether so.
+
+        Raises StoreUnusable, once, for what cannot be used: then what was known stays in use.
+        """
+        stamps = self._look()
+        if stamps == self._stamps:
+            return False
+        self._stamps = stamps
+        self._held = _papers(self._options)
+        self.generation += 1
+        return True
 
     def __repr__(self) -> str:
         return f"Access({','.join(self.endpoints)})"
@@ -112,21 +195,24 @@ class Access:
     @property
     def login(self) -> pb.AuthenticateRequest | None:
         """The request that gets a token, if there are credentials."""
-        if not self._user:
+        held = self._held
+        if not held.user:
             return None
-        return pb.AuthenticateRequest(name=self._user, password=self._password)
+        return pb.AuthenticateRequest(name=held.user, password=held.password)
 
     def channel(self, endpoint: str) -> Any:
         """A channel to a member for threads."""
-        if self._tls is None:
+        tls = self._held.tls
+        if tls is None:
             return grpc.insecure_channel(endpoint, options=_CHANNEL)
-        return grpc.secure_channel(endpoint, self._tls, options=_CHANNEL)
+        return grpc.secure_channel(endpoint, tls, options=_CHANNEL)
 
     def channel_of_loop(self, endpoint: str) -> Any:
         """A channel to a member for the running event loop."""
-        if self._tls is None:
+        tls = self._held.tls
+        if tls is None:
             return grpc.aio.insecure_channel(endpoint, options=_CHANNEL)
-        return grpc.aio.secure_channel(endpoint, self._tls, options=_CHANNEL)
+        return grpc.aio.secure_channel(endpoint, tls, options=_CHANNEL)
 
 
 def translated(error: grpc.RpcError, endpoint: str) -> StoreError:
@@ -233,13 +319,27 @@ class Cluster:
         self._methods: dict[tuple[str, str], Any] = {}
         self._tokens: dict[str, tuple[tuple[str, str], ...]] = {}
         self._at = 0
+        self._generation = access.generation
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def endpoint(self) -> str:
         """The member that is asked first."""
         return self._access.endpoints[self._at % len(self._access.endpoints)]
 
+    def _renew(self) -> None:
+        """Leave channels whose papers are old; what is being asked there is let end."""
+        if self._generation == self._access.generation:
+            return
+        self._generation = self._access.generation
+        for channel in self._channels.values():
+            task = asyncio.get_running_loop().create_task(channel.close(DEADLINE))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._channels, self._methods, self._tokens = {}, {}, {}
+
     def _method(self, endpoint: str, service: str, name: str) -> Any:
+        self._renew()
         method = self._methods.get((endpoint, name))
         if method is None:
             channel = self._channels.get(endpoint)
@@ -317,6 +417,8 @@ class Cluster:
 
     async def close(self) -> None:
         """Let go of all members."""
+        for task in list(self._closing):
+            task.cancel()
         for channel in self._channels.values():
             await channel.close()
 

@@ -45,16 +45,19 @@ PAUSE, PAUSE_MOST = 0.05, 1.0
 log = structlog.get_logger("tungsten.store")
 
 
-def pages(connection: Connection, keys: Keys) -> Iterator[list[Any]]:
-    """All watched keys at one revision, in pages of about :data:`PAGE_BYTES`."""
-    start, end = keys.data, after(keys.data)
-    limit, revision = FIRST_PAGE, 0
+def pages_of(
+    connection: Connection, start: bytes, end: bytes, revision: int = 0, *, values: bool = True
+) -> Iterator[tuple[list[Any], int]]:
+    """All keys of a range at one revision, in pages of about :data:`PAGE_BYTES`; with each page
+    that revision, the newest there is unless it is given."""
+    limit = FIRST_PAGE
     while True:
-        answer = connection.range(
-            pb.RangeRequest(key=start, range_end=end, limit=limit, revision=revision), timeout=10
+        request = pb.RangeRequest(
+            key=start, range_end=end, limit=limit, revision=revision, keys_only=not values
         )
+        answer = connection.range(request, timeout=10)
         revision = revision or answer.header.revision
-        yield list(answer.kvs)
+        yield list(answer.kvs), revision
         if not answer.more:
             return
         start = answer.kvs[-1].key + b"\0"
@@ -96,6 +99,7 @@ def watch(connection: Connection, keys: Keys, revision: int, *, before: bool) ->
             range_end=after(keys.data),
             start_revision=revision + 1,
             prev_kv=before,
+            progress_notify=True,
         )
     )
 
@@ -120,6 +124,9 @@ class Follower(threading.Thread):
         self._stream: Stream | None = None
         self._at = 0
         self._loaded = False
+        #: etcd has told all that there is up to this revision: the next watch begins there. The
+        #: newest commit may be much older, so that etcd does not keep what comes after that.
+        self._position = 0
         #: done when the replica is loaded for the first time; fails when that cannot be
         self.started: Future[int] = Future()
         #: how often a watch or a load began, for those who look inside
@@ -150,13 +157,14 @@ class Follower(threading.Thread):
         connection = Connection(self._access, endpoint)
         try:
             if not self._loaded:
-                revision = self._replica.load(lambda: pages(connection, self._keys)).result()
+                revision = self._load(connection)
                 self._loaded = True
                 self.loads += 1
                 log.debug("replica_loaded", endpoint=endpoint, revision=revision)
                 if not self.started.done():
                     self.started.set_result(revision)
-            self._stream = watch(connection, self._keys, self._replica.revision, before=False)
+            self._position = max(self._position, self._replica.revision)
+            self._stream = watch(connection, self._keys, self._position, before=False)
             if self._ended.is_set():
                 return
             self._read(connection, self._stream)
@@ -166,9 +174,24 @@ class Follower(threading.Thread):
                 self._stream = None
             connection.close()
 
+    def _load(self, connection: Connection) -> int:
+        """Have the replica take in everything; the revision of the newest commit."""
+        start, end = self._keys.data, after(self._keys.data)
+        at = 0
+
+        def pages() -> Iterator[list[Any]]:
+            nonlocal at
+            for page, revision in pages_of(connection, start, end):
+                at = revision
+                yield page
+
+        loaded = self._replica.load(pages).result()
+        self._position = at
+        return loaded
+
     def _read(self, connection: Connection, stream: Stream) -> None:
         waiting: deque[Future[None]] = deque()
-        begin = self._replica.revision
+        begin = self._position
         checked = False
 
         def cancel_if_failed(taken: Future[None]) -> None:
@@ -180,6 +203,9 @@ class Follower(threading.Thread):
                 refuse_cancelled(response)
                 if response.created:
                     self.watches += 1
+                    continue
+                if not response.events:
+                    self._position = response.header.revision
                     continue
                 taken = self._replica.take(batches(response))
                 taken.add_done_callback(cancel_if_failed)

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from tungsten.store.base import Commit, Compacted, Record, StoreUnavailable
 from tungsten.store.etcd_client import Access, Connection, Stream, first_answer
 from tungsten.store.etcd_follower import batches, check_kept, refuse_cancelled, watch
-from tungsten.store.etcd_keys import Keys, decode_record
-from tungsten.store.etcd_replica import Broken, changes_of
+from tungsten.store.etcd_keys import Keys, decode_head, decode_record
+from tungsten.store.etcd_replica import Batch, Broken, changes_of
+from tungsten.store.origin import UNKNOWN, Origin
 
 #: Commits that are read at a time.
 HISTORY = 1024
@@ -48,7 +49,7 @@ def history(access: Access, keys: Keys, revision: int, upto: int) -> list[Commit
 
 
 @contextmanager
-def _in_time(stream: Stream) -> Iterator[None]:
+def in_time(stream: Stream) -> Iterator[None]:
     """Cancel a stream that takes too long."""
     timer = threading.Timer(PATIENCE, stream.cancel)
     timer.start()
@@ -58,9 +59,16 @@ def _in_time(stream: Stream) -> Iterator[None]:
         timer.cancel()
 
 
+def _origin(batch: Batch, keys: Keys) -> Origin:
+    """What the head of a revision says of where it comes from."""
+    heads = (event.value for event in batch.events if event.key == keys.head)
+    value = next(heads, None)
+    return UNKNOWN if value is None else decode_head(value).origin
+
+
 def _read(stream: Stream, keys: Keys, upto: int) -> list[Commit]:
     commits: list[Commit] = []
-    with _in_time(stream):
+    with in_time(stream):
         for response in stream:
             refuse_cancelled(response)
             for batch in batches(response):
@@ -74,7 +82,8 @@ def _read(stream: Stream, keys: Keys, upto: int) -> list[Commit]:
                     there = old.get(keys.record(uuid))
                     return None if there is None else decode_record(uuid, *there)
 
-                commits.append(Commit(batch.revision, tuple(changes_of(batch, keys, known))))
+                changes = tuple(changes_of(batch, keys, known))
+                commits.append(Commit(batch.revision, changes, _origin(batch, keys)))
                 if batch.revision >= upto:
                     return commits
             if len(commits) >= HISTORY:

@@ -3,8 +3,9 @@
 All keys begin with the store's prefix. Below it:
 
 ========================  =====================================================================
-``layout``                the version of this layout
-``d/h``                   the *head*: put by every commit; which transaction, how many events
+``layout``                which layout this is (:mod:`tungsten.store.etcd_layout`); below: 1
+``d/h``                   the *head*: put by every commit; which transaction, how many events,
+                          when it was made, for whom and by what request
 ``d/r/UUID``              a record: MessagePack after a CRC-32 of it
 ``d/c/SPACE\\0KEY``        a claim; the value is its owner's uuid
 ``n/TYPE\\0NAME``          a name; the value is its holder's uuid. Makes names unique
@@ -32,9 +33,8 @@ from zlib import crc32
 import msgspec
 
 from tungsten.store.base import Edge, Record, StoreUnusable
+from tungsten.store.origin import UNKNOWN, Origin
 from tungsten.store.sqlite_file import decode_name, encode_name
-
-LAYOUT = b"1"
 
 #: The set of claims of a record, beside the types of its users.
 CLAIMS = "#claims"
@@ -44,7 +44,20 @@ _Value = tuple[str, list[str], str | None, list[_Edge], bytes, str, int]
 
 _encoder = msgspec.msgpack.Encoder()
 _values = msgspec.msgpack.Decoder(_Value)
-_heads = msgspec.msgpack.Decoder(tuple[bytes, int])
+
+
+class _Head(msgspec.Struct, array_like=True):
+    """The head's value. Those of the first versions have its first two members only."""
+
+    transaction: bytes
+    events: int
+    time: float = 0.0
+    user: str = ""
+    request: str = ""
+    client: str = ""
+
+
+_heads = msgspec.msgpack.Decoder(_Head)
 
 
 def after(prefix: bytes) -> bytes:
@@ -111,19 +124,25 @@ class Head:
 
     transaction: bytes
     events: int
+    origin: Origin = UNKNOWN
 
 
 def encode_head(head: Head) -> bytes:
     """The value of the head."""
-    return _encoder.encode((head.transaction, head.events))
+    said = head.origin
+    return _encoder.encode(
+        _Head(head.transaction, head.events, said.time, said.user, said.request, said.client)
+    )
 
 
 def decode_head(value: bytes) -> Head:
     """The inverse of :func:`encode_head`. Raises StoreUnusable."""
     try:
-        return Head(*_heads.decode(value))
+        said = _heads.decode(value)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise StoreUnusable(f"the head of the store in etcd is damaged: {error}") from error
+    origin = Origin(said.time, said.user, said.request, said.client)
+    return Head(said.transaction, said.events, origin)
 
 
 def encode_record(record: Record, created: int) -> bytes:

@@ -33,6 +33,7 @@ from aetcd.rpc import rpc_pb2 as pb
 
 from tungsten.store.base import Edge, Record, TransactionTooLarge, number_key
 from tungsten.store.etcd_keys import CLAIMS, Head, Keys, after, encode_head, encode_record
+from tungsten.store.origin import ORIGIN
 from tungsten.store.sqlite_rows import FreeNumbers, SqliteTransaction, number_of
 
 _EQUAL, _GREATER, _LESS = pb.Compare.EQUAL, pb.Compare.GREATER, pb.Compare.LESS
@@ -52,6 +53,11 @@ def absent(key: bytes) -> pb.Compare:
 def created_at(key: bytes, revision: int) -> pb.Compare:
     """The key is the one that was created at a revision."""
     return pb.Compare(key=key, target=_CREATE, result=_EQUAL, create_revision=revision)
+
+
+def holds(key: bytes, value: bytes) -> pb.Compare:
+    """The key has this value."""
+    return pb.Compare(key=key, target=_VALUE, result=_EQUAL, value=value)
 
 
 def _present(key: bytes) -> pb.Compare:
@@ -78,6 +84,16 @@ def get(key: bytes) -> pb.RequestOp:
     return pb.RequestOp(request_range=pb.RangeRequest(key=key))
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for all transactions of a process: the fence that must be absent, what the mark of
+    the layout must be, and how many comparisons or operations etcd takes."""
+
+    fence: str
+    layout: bytes
+    limit: int
+
+
 @dataclass(eq=False, slots=True)
 class Plan:
     """A change that holds if its comparisons do.
@@ -100,13 +116,15 @@ class Plan:
     ended: Future[None] = field(default_factory=Future)
 
     def request(
-        self, keys: Keys, fence: str, guards: Collection[tuple[bytes, int]], limit: int
+        self, keys: Keys, terms: Terms, guards: Collection[tuple[bytes, int]]
     ) -> pb.TxnRequest:
         """The etcd transaction. Raises TransactionTooLarge.
 
-        When it fails, its answers are the head and then each guard's key.
+        When it fails, its answers are the layout, the head and then each guard's key.
         """
-        around = [absent(keys.fence(fence)), *(created_at(*guard) for guard in guards)]
+        limit = terms.limit
+        around = [absent(keys.fence(terms.fence)), holds(keys.layout, terms.layout)]
+        around += [created_at(*guard) for guard in guards]
         compares = self.compares
         if len(compares) + len(around) > limit:
             compares = [_unchanged(keys.head, self.base)]
@@ -115,11 +133,11 @@ class Plan:
                 f"a transaction of {len(self.operations) + 1} operations is more than this etcd"
                 f" takes at once ({limit}): start it with a higher --max-txn-ops"
             )
-        head = encode_head(Head(self.identity, self.events + 1))
+        head = encode_head(Head(self.identity, self.events + 1, ORIGIN.get().now()))
         return pb.TxnRequest(
             compare=[*around, *compares],
             success=[*self.operations, put(keys.head, head)],
-            failure=[get(keys.head), *(get(key) for key, _ in guards)],
+            failure=[get(keys.layout), get(keys.head), *(get(key) for key, _ in guards)],
         )
 
 
@@ -364,9 +382,11 @@ class EtcdTransaction(SqliteTransaction):
         """(uuid, type) for whose users changed."""
         found: set[tuple[str, str]] = set()
         for before, now in changed.values():
+            again = before is not None and now is not None and before.created != now.created
             for one, other in ((before, now), (now, before)):
                 if one is not None:
-                    gone = _uses(one) - (_uses(other) if other is not None else set())
+                    kept = set() if other is None or again else uses(other)
+                    gone = uses(one) - kept
                     found |= {(uuid, one.type) for uuid in gone}
         return found
 
@@ -400,8 +420,7 @@ class EtcdTransaction(SqliteTransaction):
             if owner is None:
                 compares.append(absent(key))
             else:
-                value = owner.encode()
-                compares.append(pb.Compare(key=key, target=_VALUE, result=_EQUAL, value=value))
+                compares.append(holds(key, owner.encode()))
         for uuid, by in self._sets:
             key = keys.used(uuid, by)
             compares.append(_unchanged(key, self._base, b"" if by is not None else after(key)))
@@ -410,9 +429,22 @@ class EtcdTransaction(SqliteTransaction):
             compares.append(_unchanged(key, self._base, after(key)))
 
 
-def _uses(record: Record) -> set[str]:
+def uses(record: Record) -> set[str]:
+    """The uuids of a record's parent and targets."""
     targets = {edge.target for edge in record.edges}
     return targets if record.parent is None else targets | {record.parent}
 
 
-__all__ = ["Edge", "EtcdTransaction", "Plan", "absent", "created_at", "delete", "get", "put"]
+__all__ = [
+    "Edge",
+    "EtcdTransaction",
+    "Plan",
+    "Terms",
+    "absent",
+    "created_at",
+    "delete",
+    "get",
+    "holds",
+    "put",
+    "uses",
+]

@@ -9,9 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from aetcd.rpc import rpc_pb2 as pb
 from tests.unit.api.api_server import Api, network_body, serving
 from tests.unit.api.test_takeover import installation, tables, uuid_of
 from tests.unit.api.upstream_writer import dump_of
+from tests.unit.store.store_samples import OLD_ETCD, etcd_place, record
+from tests.unit.store.store_samples import uuid_of as uuid
+
+from tungsten.store.etcd import EtcdStore
+from tungsten.store.sqlite import SqliteStore
 
 
 def run(*words: str, code: int = 0) -> str:
@@ -98,3 +104,31 @@ def test_a_dump_of_upstream_is_taken_over_with_a_report(tmp_path: Path) -> None:
     assert "taken over into" in done
     assert "nothing found" in run("db", "check", "--store", store)
     assert "not empty" in run("restore", str(file), "--store", store, code=1)
+
+
+async def test_a_store_in_etcd_is_checked_and_of_the_layout_of_this_version(tmp_path: Path) -> None:
+    place = etcd_place(tmp_path)
+    words = ("--store", f"etcd:{place}", "--set", "store.allow_unpatched_etcd=true")
+    store = EtcdStore.open(place, options=OLD_ETCD)
+    await store.transact(lambda tx: tx.create(record(1)))
+    assert "is of layout 1" in await asyncio.to_thread(run, "db", "upgrade", *words)
+    await store.ask("KV", "Put", pb.PutRequest(key=store.keys.used(uuid(9), "port")))
+    text = await asyncio.to_thread(lambda: run("db", "check", *words, code=1))
+    assert f"{uuid(9)} is marked as used by port and does not exist" in text
+    await store.ask("KV", "Put", pb.PutRequest(key=store.keys.layout, value=b"2"))
+    for command in ("check", "upgrade"):
+        text = await asyncio.to_thread(lambda: run("db", command, *words, code=1))  # noqa: B023
+        assert "has layout 2 of a newer version" in text
+    await store.close()
+
+
+def test_a_file_needs_no_upgrade(tmp_path: Path) -> None:
+    SqliteStore.open(tmp_path / "config.db")
+    assert "this version's layout" in run(
+        "db", "upgrade", "--store", f"sqlite:{tmp_path}/config.db"
+    )
+    with sqlite3.connect(tmp_path / "config.db") as connection:
+        connection.execute("PRAGMA user_version = 7")
+    connection.close()
+    text = run("db", "upgrade", "--store", f"sqlite:{tmp_path}/config.db", code=1)
+    assert "newer version" in text
