@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aetcd.rpc import rpc_pb2 as pb
 from aetcd.rpc import rpc_pb2_grpc as stubs
-from tests.unit.store.store_samples import record
+from tests.unit.store.store_samples import record, take, uuid_of
 
 from tungsten.store import EtcdOptions
-from tungsten.store.base import StoreUnusable
+from tungsten.store.base import StoreError, StoreUnusable, Transaction
 from tungsten.store.etcd import EtcdStore
 from tungsten.store.etcd_client import Access, Connection
 from tungsten.testing.etcd import EtcdCluster
@@ -29,14 +32,30 @@ class Papers:
     certificate: Path
     key: Path
 
+    @property
+    def options(self) -> EtcdOptions:
+        """To reach an etcd with them."""
+        return EtcdOptions(
+            ca=self.ca, certificate=self.certificate, key=self.key, allow_unpatched=True
+        )
+
+    def become(self, other: Papers) -> None:
+        """Put another's in their place, one after the other, as an administrator would."""
+        for own, new in (
+            (self.certificate, other.certificate),
+            (self.key, other.key),
+            (self.ca, other.ca),
+        ):
+            own.write_bytes(new.read_bytes())
+
 
 def openssl(*words: str) -> None:
     subprocess.run(["openssl", *words], check=True, capture_output=True)
 
 
-@pytest.fixture(scope="module")
-def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
-    where = tmp_path_factory.mktemp("papers")
+def issue(where: Path) -> Papers:
+    """Fresh ones, of a CA of their own."""
+    where.mkdir(exist_ok=True)
     made = Papers(where / "ca.pem", where / "one.pem", where / "one.key")
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     authority = where / "ca.key"
@@ -54,12 +73,21 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
 
 
 @pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return issue(tmp_path_factory.mktemp("papers"))
+
+
+def server_options(papers: Papers) -> list[str]:
+    """An etcd that has these papers and wants such of its clients."""
+    options = ["--cert-file", str(papers.certificate), "--key-file", str(papers.key)]
+    return [*options, "--trusted-ca-file", str(papers.ca), "--client-cert-auth"]
+
+
+@pytest.fixture(scope="module")
 def secured(papers: Papers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
     """An etcd that wants its clients' certificates."""
-    options = ["--cert-file", str(papers.certificate), "--key-file", str(papers.key)]
-    options += ["--trusted-ca-file", str(papers.ca), "--client-cert-auth"]
     directory = tmp_path_factory.mktemp("secured") / "etcd"
-    with EtcdCluster(directory, options=options, scheme="https") as running:
+    with EtcdCluster(directory, options=server_options(papers), scheme="https") as running:
         yield running
 
 
@@ -70,10 +98,7 @@ def opened(cluster: EtcdCluster, options: EtcdOptions) -> EtcdStore:
 async def test_with_its_papers_a_store_is_opened_over_tls(
     secured: EtcdCluster, papers: Papers
 ) -> None:
-    options = EtcdOptions(
-        ca=papers.ca, certificate=papers.certificate, key=papers.key, allow_unpatched=True
-    )
-    store = opened(secured, options)
+    store = opened(secured, papers.options)
     await store.transact(lambda tx: tx.create(record(1)))
     assert len((await store.load())[1]) == 1
     await store.close()
@@ -97,9 +122,9 @@ def test_without_its_papers_a_store_is_not_opened(
     assert SECRET not in str(caught.value)
 
 
-def require_passwords(endpoint: str) -> None:
+def require_passwords(endpoint: str, options: EtcdOptions | None = None) -> None:
     """Make the user root with the password, and switch authentication on."""
-    connection = Connection(Access((endpoint,), EtcdOptions()), endpoint)
+    connection = Connection(Access((endpoint,), options or EtcdOptions()), endpoint)
     auth = stubs.AuthStub(connection._channel)
     connection.call(auth.UserAdd, pb.AuthUserAddRequest(name="root", password=SECRET))
     connection.call(auth.RoleAdd, pb.AuthRoleAddRequest(name="root"))
@@ -130,3 +155,83 @@ async def test_passwords_are_used_and_never_shown(
         await store.close()
     output = capfd.readouterr()
     assert SECRET not in output.out + output.err
+
+
+async def test_new_certificates_are_used_without_a_restart(tmp_path: Path) -> None:
+    """C-04: while the files change nothing fails, and then etcd may know the new ones only."""
+    etcds, ours, new = (issue(tmp_path / name) for name in ("etcd", "ours", "new"))
+    ours.become(etcds)
+    with EtcdCluster(tmp_path / "data", options=server_options(etcds), scheme="https") as cluster:
+        store = opened(cluster, ours.options)
+        await store.transact(lambda tx: tx.create(record(1)))
+        watch = store.watch(await store.read(lambda s: s.revision))
+        generation, watches = store._access.generation, store._follower.watches
+        for path in (ours.certificate, ours.key):
+            path.write_bytes((tmp_path / "etcd" / path.name).read_bytes())
+        async with asyncio.timeout(10):
+            while store._access.generation == generation or store._follower.watches == watches:
+                await store.transact(partial(touch, number=1))
+        ours.key.write_bytes(new.key.read_bytes())  # of another certificate
+        await asyncio.sleep(1.5)
+        await store.transact(partial(touch, number=1))
+        assert not store.stale
+        (member,) = cluster.members
+        member.kill()
+        etcds.become(new)
+        ours.become(new)
+        cluster.start_member(member)
+        async with asyncio.timeout(20):
+            while True:
+                with suppress(StoreError):
+                    await store.transact(partial(touch, number=2))
+                    break
+        last = await store.read(lambda s: s.revision)
+        seen = await take(watch, last)
+        assert [one.revision for one in seen] == sorted({one.revision for one in seen})
+        assert {r.uuid for r in (await store.load())[1]} == {uuid_of(1), uuid_of(2)}
+        await store.close()
+
+
+def touch(tx: Transaction, number: int) -> None:
+    """Create a record, or change it."""
+    there = tx.get(uuid_of(number))
+    if there is None:
+        tx.create(record(number))
+    else:
+        tx.update(record(number, body=b"%d" % (len(there.body) % 7)))
+
+
+async def test_certificates_and_passwords_go_together_and_passwords_are_changed(
+    tmp_path: Path, papers: Papers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """C-04: an etcd that wants both; a new password is taken from the file while it runs."""
+    credentials = tmp_path / "credentials"
+    credentials.write_text(f"root:{SECRET}\n")
+    options = replace(papers.options, credentials=credentials)
+    with EtcdCluster(tmp_path / "data", options=server_options(papers), scheme="https") as cluster:
+        require_passwords(cluster.endpoints, papers.options)
+        with pytest.raises(StoreUnusable, match="refuses our credentials"):
+            opened(cluster, replace(options, credentials=None))
+        store = opened(cluster, options)
+        await store.transact(lambda tx: tx.create(record(1)))
+        change = pb.AuthUserChangePasswordRequest(name="root", password=f"{SECRET}-new")
+        await store.ask("Auth", "UserChangePassword", change)
+        credentials.write_text(f"root:{SECRET}-new\n")
+        async with asyncio.timeout(10):
+            while store._access.generation == 0:
+                await asyncio.sleep(0.05)
+        await store.transact(lambda tx: tx.create(record(2)))
+        assert len((await store.load())[1]) == 2
+        await store.close()
+    output = capfd.readouterr()
+    assert SECRET not in output.out + output.err
+
+
+def test_papers_that_do_not_go_together_are_refused(papers: Papers, tmp_path: Path) -> None:
+    other = issue(tmp_path / "other")
+    with pytest.raises(StoreUnusable, match="do not belong together"):
+        Access(("h:1",), replace(papers.options, key=other.key))
+    bad = tmp_path / "bad.pem"
+    bad.write_text("nothing")
+    with pytest.raises(StoreUnusable, match="has no certificate"):
+        Access(("h:1",), replace(papers.options, ca=bad))
