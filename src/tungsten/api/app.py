@@ -50,6 +50,7 @@ from tungsten.api.settings import ApiSettings
 from tungsten.api.transactions import DRAFTED
 from tungsten.api.views import Hrefs
 from tungsten.model import RESOURCE_TYPES, Resource, ResourceType
+from tungsten.store.staleness import READ_AGE
 
 log = structlog.get_logger("tungsten.api")
 
@@ -169,6 +170,9 @@ class ApiApp:
             response = await self._answer(request)
         except ClientDisconnect:
             return
+        age = READ_AGE.get()
+        if age is not None:
+            response.headers["x-tungsten-stale"] = f"{age:.0f}"
         REQUESTS.labels(request.method, str(response.status_code)).inc()
         self._note(request, response)
         await response(scope, receive, send)
@@ -188,7 +192,7 @@ class ApiApp:
 
     async def _answer(self, request: Request) -> Response:
         try:
-            self._check_origin(request)
+            self.check_origin(request)
             if not self.ready and path_of(request) != "/healthz":
                 raise ApiFault("Api server is Initializing:DB Resync in progress", status=503)
             await self._admit(request)
@@ -220,11 +224,11 @@ class ApiApp:
         """Find out who asks; refuse calls that are not for that caller."""
         body: Json = {}
         if await self.front.needs_body(request):
-            request.state.body = await self._body(request)
+            request.state.body = await self.body(request)
             body = bodies.parse_object(request.state.body) if request.state.body.strip() else {}
         CALLER.set(await self.front.admit(request, body))
 
-    def _check_origin(self, request: Request) -> None:
+    def check_origin(self, request: Request) -> None:
         """Refuse what a page of another site makes a browser send."""
         host = request.headers.get("host", "")
         if host not in self._good_hosts and not self._is_good(host):
@@ -274,7 +278,7 @@ class ApiApp:
 
     # -- bodies -----------------------------------------------------------------------------
 
-    async def _body(self, request: Request) -> bytes:
+    async def body(self, request: Request) -> bytes:
         """The body of a request, read within the limits of size and time."""
         read: bytes | None = getattr(request.state, "body", None)
         if read is not None:
@@ -301,7 +305,7 @@ class ApiApp:
             chunks.append(chunk)
 
     async def _object(self, request: Request) -> Json:
-        return bodies.parse_object(await self._body(request))
+        return bodies.parse_object(await self.body(request))
 
     # -- objects ----------------------------------------------------------------------------
 
@@ -328,7 +332,7 @@ class ApiApp:
         return json_answer({declared.name: shown}, {"etag": tag})
 
     async def _update(self, request: Request, declared: ResourceType, uuid: str) -> Response:
-        data = await self._body(request)
+        data = await self.body(request)
         body = bodies.parse_object(data) if data.strip() else {}
         fields = bodies.unwrap(body, declared.name) if body else {}
         if not fields:
@@ -348,7 +352,7 @@ class ApiApp:
         """A handler for an operation of the table."""
 
         async def handle(request: Request) -> Response:
-            body = await self._body(request)
+            body = await self.body(request)
             asked = Asked(
                 bodies.parse_object(body) if body.strip() else {},
                 request.query_params,
@@ -376,9 +380,11 @@ class ApiApp:
     async def _health(self, request: Request) -> Response:
         if not self.ready:
             raise ApiFault("starting", status=503)
-        return json_answer(
-            {"status": "ok", "revision": await self.engine.read(lambda s: s.revision)}
-        )
+        revision = await self.engine.read(lambda s: s.revision)
+        age = READ_AGE.get()
+        if age is not None:
+            return json_answer({"status": "stale", "revision": revision, "stale": round(age)})
+        return json_answer({"status": "ok", "revision": revision})
 
     async def _metrics(self, request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

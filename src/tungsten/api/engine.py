@@ -33,6 +33,7 @@ from tungsten.store.base import (
     StoreUnusable,
     Transaction,
 )
+from tungsten.store.staleness import READ_AGE
 
 T = TypeVar("T")
 
@@ -51,11 +52,13 @@ class Engine:
         *,
         drop_unknown: bool = False,
         quota: Mapping[str, int] | None = None,
+        refuse_stale: bool = False,
     ) -> None:
         self.store = store
         self.quota = quota or {}
         self.failure = ""
         self.drop_unknown = drop_unknown
+        self.refuse_stale = refuse_stale
 
     async def write(self, fn: Callable[[Write], T]) -> T:
         """Run ``fn`` as one transaction."""
@@ -83,7 +86,10 @@ class Engine:
         except StoreError as error:
             self.failure = str(error)
             raise errors.of_store(error) from error
-        self.failure = ""
+        age = READ_AGE.get()
+        self.failure = "" if age is None else f"not known to be current for {age:.0f} s"
+        if age is not None and self.refuse_stale:
+            raise errors.stale(age)
         return result
 
     async def ensure_defaults(self) -> list[str]:

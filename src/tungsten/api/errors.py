@@ -123,6 +123,15 @@ def still_referred(hrefs: list[str]) -> Conflict:
     return Conflict(f"Delete when resource still referred: {hrefs!r}")
 
 
+def stale(age: float) -> ApiFault:
+    """The refusal of a read that the store could only answer from what it knew before."""
+    return ApiFault(
+        f"The store does not answer; what is known is {age:.0f} seconds old and is not shown,"
+        " since api.stale_reads is refuse",
+        status=503,
+    )
+
+
 def of_store(error: StoreError) -> ApiFault:
     """The refusal for a transaction that the store did not accept.
 

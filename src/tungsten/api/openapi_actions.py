@@ -285,7 +285,13 @@ def _server() -> Json:
             "get": action(
                 "healthz",
                 "Whether the server is ready",
-                answers=record("status", "revision", status=TEXT, revision={"type": "integer"}),
+                answers=record(
+                    "status",
+                    "revision",
+                    status=TEXT,
+                    revision={"type": "integer"},
+                    stale={"type": "integer"},
+                ),
             )
         },
         "/metrics": {"get": action("metrics", "Counters for Prometheus", media="text/plain")},

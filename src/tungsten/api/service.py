@@ -73,7 +73,10 @@ class ApiService:
     def __init__(self, settings: ApiSettings, store: Store) -> None:
         self._settings = settings
         self._engine = Engine(
-            store, drop_unknown=settings.unknown_fields == "drop", quota=settings.quota
+            store,
+            drop_unknown=settings.unknown_fields == "drop",
+            quota=settings.quota,
+            refuse_stale=settings.stale_reads == "refuse",
         )
         self._keystone: Keystone | None = None
         self._app: ApiApp | None = None
@@ -96,6 +99,17 @@ class ApiService:
     def introspect_port(self) -> int:
         """The port of the introspect server; 0 while there is none."""
         return self._introspect.port if self._introspect is not None else 0
+
+    @property
+    def app(self) -> ApiApp:
+        """The application, for what else answers on the same engine. Started only."""
+        assert self._app is not None, "start() comes first"
+        return self._app
+
+    @property
+    def keystone(self) -> Keystone | None:
+        """Who checks tokens; None when callers are not known."""
+        return self._keystone
 
     @property
     def paths(self) -> frozenset[str]:

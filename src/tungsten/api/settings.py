@@ -126,6 +126,13 @@ class ApiSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "request, or drop the field silently as older servers did."
         ),
     ] = "refuse"
+    stale_reads: Annotated[
+        Literal["serve", "refuse"],
+        Meta(
+            description="What to do with reads while a store on etcd cannot be asked: answer from "
+            "what this server knew last, with the header X-Tungsten-Stale, or answer 503."
+        ),
+    ] = "serve"
     watch_keepalive: Annotated[
         float, Meta(gt=0, description="Seconds of silence on /watch before a comment line is sent.")
     ] = 60.0
