@@ -40,6 +40,7 @@ from tungsten.api.keystone import Identity, Keystone
 from tungsten.api.settings import ApiSettings
 from tungsten.api.transactions import Write
 from tungsten.store.base import Snapshot
+from tungsten.store.origin import ORIGIN, origin_of
 from tungsten.store.records import from_record
 
 MODES = ("no-auth", "cloud-admin", "rbac")
@@ -114,7 +115,16 @@ class Front:
         return request.method in ("POST", "PUT") and await self.mode() == "rbac"
 
     async def admit(self, request: Request, body: Json) -> Caller:
-        """Who asks. Raises Unauthorized, Forbidden when the call is not for that caller."""
+        """Who asks. Raises Unauthorized, Forbidden when the call is not for that caller.
+
+        What the request writes says who asked for it (:mod:`tungsten.store.origin`).
+        """
+        caller = await self._known(request, body)
+        host = "" if request.client is None else request.client.host
+        ORIGIN.set(origin_of(caller.user, f"{request.method} {path_of(request)}", host))
+        return caller
+
+    async def _known(self, request: Request, body: Json) -> Caller:
         mode = await self.mode()
         if mode == "no-auth" or request.scope.get(LOCAL_ADMIN):
             return SYSTEM

@@ -14,6 +14,7 @@ DOCUMENTS: Json = {
     "items": {"type": "object", "minProperties": 1, "maxProperties": 1},
     "description": "Objects as the API shows them, each under the name of its type.",
 }
+TIME: Json = {"type": "string", "format": "date-time"}
 REVISION: Json = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 
 
@@ -60,6 +61,8 @@ def paths() -> Json:
                     query("type", "Of objects of this type only.", told=TYPE),
                     *which,
                     query("before", "Changes before this revision only.", told=REVISION),
+                    query("since", "Changes from this time on only.", told=TIME),
+                    query("until", "Changes up to this time only.", told=TIME),
                     query(
                         "limit",
                         "How many changes; 100.",
@@ -82,7 +85,8 @@ def paths() -> Json:
                 "How objects stood at a revision",
                 parameters=[
                     query("type", "Of objects of this type.", told=TYPE, required=True),
-                    query("revision", "At this revision.", told=REVISION, required=True),
+                    query("revision", "At this revision; or", told=REVISION),
+                    query("time", "at this time.", told=TIME),
                     *which,
                 ],
                 answers={"type": "object"},

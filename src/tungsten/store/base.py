@@ -23,9 +23,11 @@ other than through its :class:`Transaction`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, TypeVar
+
+from tungsten.store.origin import UNKNOWN, Origin
 
 T = TypeVar("T")
 
@@ -175,6 +177,12 @@ class Commit:
 
     revision: int
     changes: tuple[Change, ...]
+    origin: Origin = field(default=UNKNOWN, compare=False)
+
+    @property
+    def time(self) -> float:
+        """When it was made, in seconds since the epoch; 0 when that is not known."""
+        return self.origin.time
 
 
 class Snapshot(Protocol):

@@ -370,7 +370,7 @@ class Replica(threading.Thread):
                     continue
                 head = self._head(batch, version)
                 version += 1
-                commits.append(self._apply(batch))
+                commits.append(self._apply(batch, head))
                 seen.append((head.transaction, batch.revision))
             if commits:
                 self._db.execute("UPDATE log SET revision = ?", (commits[-1].revision,))
@@ -401,7 +401,7 @@ class Replica(threading.Thread):
                 return head
         raise Broken(f"revision {batch.revision} is no commit of ours")
 
-    def _apply(self, batch: Batch) -> Commit:
+    def _apply(self, batch: Batch, head: Head) -> Commit:
         writing = _Writing(self._db, batch.revision, self._numbers)
         changes = tuple(changes_of(batch, self._keys, writing.get))
         writing.take_in(
@@ -415,7 +415,7 @@ class Replica(threading.Thread):
                     writing.release(space, key)
                 else:
                     writing.put_claim(space, key, event.value.decode())
-        return Commit(batch.revision, changes)
+        return Commit(batch.revision, changes, head.origin)
 
     # Transactions.
 

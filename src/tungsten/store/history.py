@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from tungsten.store.base import Change, ChangeKind, Commit, Compacted, Record, Store
+from tungsten.store.origin import Origin
 
 #: Commits read at a time.
 PIECE = 500
@@ -33,6 +34,7 @@ class Entry:
     change: Change
     before: Record | None
     known: bool
+    origin: Origin
 
 
 async def kept_since(store: Store) -> int:
@@ -82,6 +84,28 @@ async def _between(store: Store, after: int, upto: int, last: int) -> list[Commi
     return found
 
 
+async def revision_at(store: Store, when: float) -> int:
+    """The revision at which a store stood at a time, in seconds since the epoch.
+
+    Commits say when they were made, by the clocks of who made them. Raises Compacted when the
+    store does not keep, or never knew, how far it was then.
+    """
+    low = kept = await kept_since(store)
+    high, made = await revision_of(store), float("inf")
+    while low < high:
+        middle = (low + high) // 2
+        commit = await anext(aiter(store.watch(middle)))
+        if commit.time <= when:
+            low, made = commit.revision, commit.time
+        else:
+            high = middle
+    if low == kept and kept:
+        raise Compacted(f"the past is kept from revision {kept} on, which was later than that")
+    if not made:
+        raise Compacted(f"when revision {low} and those before it were written is not known")
+    return low
+
+
 async def revision_of(store: Store) -> int:
     """The revision at which a store stands."""
     return await store.read(lambda snapshot: snapshot.revision)
@@ -93,35 +117,46 @@ async def changes(
     *,
     before: int | None = None,
     limit: int = 100,
+    since: float = 0.0,
+    until: float = float("inf"),
 ) -> list[Entry]:
-    """The newest ``limit`` changes of records that are wanted, the newest first."""
-    found: list[tuple[int, Change]] = []
+    """The newest ``limit`` changes of records that are wanted, the newest first.
+
+    ``before`` is a revision; ``since`` and ``until`` are in seconds since the epoch.
+    """
+    found: list[tuple[Commit, Change]] = []
     earlier: dict[tuple[str, int], Record | None] = {}
     waiting: dict[str, int] = {}
+    ended = False
     async for commit in backwards(store, before):
+        ended = ended or commit.time < since
         for change in reversed(commit.changes):
             uuid = change.record.uuid
             if uuid in waiting:
                 deleted = change.kind is ChangeKind.DELETED
                 earlier[uuid, waiting.pop(uuid)] = None if deleted else change.record
+            if ended or commit.time > until:
+                continue
             if len(found) < limit and wanted(change.record):
-                found.append((commit.revision, change))
+                found.append((commit, change))
                 if change.kind is ChangeKind.UPDATED:
                     waiting[uuid] = commit.revision
-        if len(found) == limit and not waiting:
+        if (ended or len(found) == limit) and not waiting:
             break
-    return [_entry(revision, change, earlier) for revision, change in found]
+    return [_entry(commit, change, earlier) for commit, change in found]
 
 
-def _entry(revision: int, change: Change, earlier: dict[tuple[str, int], Record | None]) -> Entry:
+def _entry(commit: Commit, change: Change, earlier: dict[tuple[str, int], Record | None]) -> Entry:
+    before, known = None, True
     match change.kind:
-        case ChangeKind.CREATED:
-            return Entry(revision, change, None, True)
         case ChangeKind.DELETED:
-            return Entry(revision, change, change.record, True)
+            before = change.record
         case ChangeKind.UPDATED:
-            key = change.record.uuid, revision
-            return Entry(revision, change, earlier.get(key), key in earlier)
+            key = change.record.uuid, commit.revision
+            before, known = earlier.get(key), key in earlier
+        case ChangeKind.CREATED:
+            pass
+    return Entry(commit.revision, change, before, known, commit.origin)
 
 
 async def records_at(

@@ -47,6 +47,7 @@ from tungsten.store.base import (
     Transaction,
 )
 from tungsten.store.feed import BATCH, Feed, Loop, call_in
+from tungsten.store.origin import ORIGIN, Origin
 from tungsten.store.sqlite_file import WriterLock, connect, is_damage, prepare
 from tungsten.store.sqlite_rows import (
     FreeNumbers,
@@ -90,6 +91,7 @@ class _Job:
     function: Callable[[Transaction], Any]
     future: asyncio.Future[Any]
     loop: Loop
+    origin: Origin
     result: Any = None
     error: BaseException | None = None
 
@@ -195,6 +197,7 @@ class _Writer(threading.Thread):
             commit = transaction.finish()
             if commit is not None:
                 faults.point("store.transaction")
+                commit = Commit(commit.revision, commit.changes, job.origin.now())
                 self._append(commit)
         except Exception as error:
             if isinstance(error, sqlite3.Error) and not self._db.in_transaction:
@@ -348,7 +351,7 @@ class SqliteStore:
             raise StoreUnavailable(f"{self.path} is open for reading only")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._writer.submit(_Job(fn, future, loop))
+        self._writer.submit(_Job(fn, future, loop, ORIGIN.get()))
         return await future
 
     async def load(self) -> tuple[int, list[Record]]:

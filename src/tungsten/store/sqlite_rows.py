@@ -29,6 +29,7 @@ from tungsten.store.base import (
     StoreUnusable,
     number_key,
 )
+from tungsten.store.origin import Origin
 from tungsten.store.sqlite_file import decode_name, encode_name
 
 _COLUMNS = "uuid, type, fq_name, parent, provenance, created, revision, edges, body, sum"
@@ -37,8 +38,19 @@ _Row = tuple[str, str, bytes, str | None, str, int, int, bytes, bytes, int]
 _EdgeRow = tuple[str, str, bool]
 _ChangeRow = tuple[str, _Row]
 
+
+class _Logged(msgspec.Struct):
+    """A commit in the log. Logs of the first versions have the bare list of changes."""
+
+    changes: list[_ChangeRow]
+    time: float = 0.0
+    user: str = ""
+    request: str = ""
+    client: str = ""
+
+
 _edges_decoder = msgspec.msgpack.Decoder(list[_EdgeRow])
-_changes_decoder = msgspec.msgpack.Decoder(list[_ChangeRow])
+_changes_decoder = msgspec.msgpack.Decoder(list[_ChangeRow] | _Logged)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -81,8 +93,10 @@ def _from_row(row: _Row) -> Record:
 
 
 def encode_changes(commit: Commit) -> bytes:
-    """The log's form of a commit: a CRC-32, then the changes in MessagePack."""
-    data = _encoder.encode([(c.kind.value, _to_row(c.record)) for c in commit.changes])
+    """The log's form of a commit: a CRC-32, then changes and origin in MessagePack."""
+    rows = [(c.kind.value, _to_row(c.record)) for c in commit.changes]
+    origin = commit.origin
+    data = _encoder.encode(_Logged(rows, origin.time, origin.user, origin.request, origin.client))
     return crc32(data).to_bytes(4, "big") + data
 
 
@@ -90,9 +104,11 @@ def decode_commit(revision: int, data: bytes) -> Commit:
     """The inverse of :func:`encode_changes`."""
     if crc32(data[4:]).to_bytes(4, "big") != data[:4]:
         raise StoreUnusable(f"commit {revision} is damaged in the file: restore it from a backup")
-    rows = _changes_decoder.decode(data[4:])
-    changes = tuple(Change(ChangeKind(kind), _from_row(row)) for kind, row in rows)
-    return Commit(revision, changes)
+    found = _changes_decoder.decode(data[4:])
+    logged = found if isinstance(found, _Logged) else _Logged(found)
+    changes = tuple(Change(ChangeKind(kind), _from_row(row)) for kind, row in logged.changes)
+    origin = Origin(logged.time, logged.user, logged.request, logged.client)
+    return Commit(revision, changes, origin)
 
 
 #: The plus keeps SQLite from reading all records of the type by the (type, fq_name) key: the few

@@ -39,7 +39,13 @@ async def test_history_tells_changes_with_what_was_before(api: Api) -> None:
     assert updated["before"]["display_name"] == "vn1"
     assert updated["after"]["display_name"] == "Blue"
     assert "network_ipam_refs" not in updated["after"]
-    assert updated["when"] == updated["after"]["id_perms"]["last_modified"]
+    assert updated["when"][:16] == updated["after"]["id_perms"]["last_modified"][:16]
+    assert updated["when"].endswith("Z")
+    assert deleted["when"] > updated["when"] > created["when"]
+    assert deleted["request"] == f"DELETE /virtual-network/{uuid}"
+    assert created["request"] == "POST /virtual-networks"
+    assert deleted["client"] == "127.0.0.1"
+    assert deleted["user"] is None  # nobody is asked who they are
     assert created["before"] is None
     assert created["after"]["fq_name"] == [*PROJECT, "vn1"]
     by_uuid = await api.get(f"/history?uuid={uuid}")
@@ -73,6 +79,24 @@ async def test_objects_are_read_as_they_stood(api: Api) -> None:
     gone = await api.ask("GET", f"/past?type=virtual-network&revision={at}&uuid={other}")
     assert gone.status == 404
     assert other in gone.text
+
+
+async def test_the_past_is_found_by_time(api: Api) -> None:
+    uuid = await api.network()
+    await api.put("virtual-network", uuid, display_name="Blue")
+    await api.delete("virtual-network", uuid)
+    told = (await api.get(f"/history?uuid={uuid}"))["changes"]
+    deleted, updated, created = (one["when"] for one in told)
+    between = await api.get(f"/history?uuid={uuid}&since={updated}&until={updated}")
+    assert [one["action"] for one in between["changes"]] == ["update"]
+    later = await api.get(f"/history?uuid={uuid}&since={deleted}")
+    assert [one["action"] for one in later["changes"]] == ["delete"]
+    then = await api.get(f"/past?type=virtual-network&time={created}&uuid={uuid}")
+    assert then["revision"] == told[-1]["revision"]
+    gone = await api.ask("GET", f"/past?type=virtual-network&time={deleted}&uuid={uuid}")
+    assert gone.status == 404
+    before = await api.ask("GET", f"/past?type=virtual-network&time=2001-01-01&uuid={uuid}")
+    assert before.status == 404  # everything is kept, and there was nothing then
 
 
 async def test_a_revision_to_come_is_refused(api: Api) -> None:
@@ -109,6 +133,9 @@ async def test_malformed_questions_are_refused(api: Api) -> None:
         ("/history?limit=1001", "limit"),
         ("/history?fq_name_str=a", "type"),
         ("/history?nothing=a", "nothing"),
+        ("/history?since=noon", "since"),
+        ("/past?type=project&revision=1&time=2026-01-01", "either"),
+        ("/past?type=project&time=9999999", "time"),
     ):
         answer = await api.ask("GET", path)
         assert 400 <= answer.status < 500

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.store.store_samples import Engine, record, uuid_of
 
 from tungsten.store import history
-from tungsten.store.base import ChangeKind, Compacted, Record, Transaction
+from tungsten.store.base import ChangeKind, Commit, Compacted, Record, Transaction
+from tungsten.store.origin import ORIGIN, UNKNOWN, origin_of
 from tungsten.store.sqlite import Limits, SqliteStore
+from tungsten.store.sqlite_rows import _to_row, decode_commit
 
 TYPE = "virtual-network"
 
@@ -145,3 +152,88 @@ async def test_a_short_log_tells_the_truth_or_nothing(
             before = states[entry.revision - 1]
             assert before[entry.before.uuid] == entry.before.body
     await store.close()
+
+
+async def test_a_commit_says_when_for_whom_and_by_what_it_was_made(engine: Engine) -> None:
+    began = time.time() - 1e-6
+    token = ORIGIN.set(origin_of("alice", "DELETE /virtual-network/" + "x" * 500, "192.0.2.1"))
+    try:
+        await write(engine, ("create", 1, b"1"), ("delete", 1, b""))
+    finally:
+        ORIGIN.reset(token)
+    await write(engine, ("create", 2, b"2"))
+    seen = [commit async for commit in _three(engine)]
+    told = [entry.origin for entry in await history.changes(engine.writer, lambda r: True)]
+    assert told[::-1] == [commit.origin for commit in seen]
+    system, deleted, created = told
+    assert (deleted.user, deleted.client) == ("alice", "192.0.2.1") == (created.user, "192.0.2.1")
+    assert deleted.request.startswith("DELETE /virtual-network/x")
+    assert len(deleted.request) == 200
+    assert (system.user, system.request) == ("system", "")
+    assert began <= created.time <= deleted.time <= system.time <= time.time() + 1e-6
+
+
+async def _three(engine: Engine) -> AsyncIterator[Commit]:
+    """The first commits, as a watcher that begins anew gets them."""
+    seen = 0
+    async for commit in engine.writer.watch(await history.kept_since(engine.writer)):
+        yield commit
+        seen += 1
+        if seen == 3:
+            return
+
+
+async def test_changes_are_found_by_time(engine: Engine) -> None:
+    await write(engine, *(("create", n, b"{}") for n in range(1, 6)))
+    commits = [commit async for commit in history.backwards(engine.writer)][::-1]
+    second, fourth = commits[1], commits[3]
+    between = await history.changes(
+        engine.writer, lambda r: True, since=second.time, until=fourth.time
+    )
+    assert [e.revision for e in between] == [c.revision for c in commits[3:0:-1]]
+    for commit in commits:
+        assert await history.revision_at(engine.writer, commit.time) == commit.revision
+    assert await history.revision_at(engine.writer, time.time()) == commits[-1].revision
+    at = (second.time + commits[2].time) / 2
+    there = await history.revision_at(engine.writer, at)
+    stood = await history.records_at(engine.writer, there, TYPE)
+    assert plain(stood).keys() == {uuid_of(1), uuid_of(2)}
+
+
+async def test_a_time_before_what_is_kept_is_refused(tmp_path: Path) -> None:
+    began = time.time() - 1e-6
+    store = SqliteStore.open(tmp_path / "config.db", limits=Limits(commits=3))
+    for number in range(1, 8):
+        await store.transact(partial(_do, ("create", number, b"{}")))
+    await store.close()
+    store = SqliteStore.open(tmp_path / "config.db")
+    with pytest.raises(Compacted, match="later than that"):
+        await history.revision_at(store, began)
+    await store.close()
+
+
+async def test_logs_of_the_first_versions_are_read(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "config.db")
+    await store.transact(partial(_do, ("create", 1, b"{}")))
+    await store.close()
+    (commit,) = [decode_commit(r, d) for r, d in _log(tmp_path / "config.db")]
+    data = msgspec.msgpack.encode([(c.kind.value, _to_row(c.record)) for c in commit.changes])
+    old = crc32(data).to_bytes(4, "big") + data
+    with sqlite3.connect(tmp_path / "config.db") as connection:
+        connection.execute("UPDATE log SET changes = ?", (old,))
+    connection.close()
+    store = SqliteStore.open(tmp_path / "config.db")
+    (entry,) = await history.changes(store, lambda r: True)
+    assert entry.change == commit.changes[0]
+    assert entry.origin == UNKNOWN
+    with pytest.raises(Compacted, match="is not known"):
+        await history.revision_at(store, time.time())
+    await store.close()
+
+
+def _log(path: Path) -> list[tuple[int, bytes]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute("SELECT revision, changes FROM log").fetchall()
+    finally:
+        connection.close()
