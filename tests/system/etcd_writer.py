@@ -2,8 +2,9 @@
 
 Run as ``python etcd_writer.py PLACE WRITER``. Pair n of a writer is a project and a network below
 it that refers to it, a number claimed from a range that all writers share, and a key claimed from
-a space where every tenth pair wants the same key. It writes ``ok N NUMBER``, ``unknown N``
-(nobody knows whether it was committed) or ``taken N`` and goes on until it is killed.
+a space where every tenth pair wants the same key. Every fifth pair it deletes again. It writes
+``ok N NUMBER``, ``taken N``, ``gone N`` (deleted) or ``unknown N`` (nobody knows whether what it
+did last with the pair was committed) and goes on until it is killed.
 """
 
 from __future__ import annotations
@@ -47,6 +48,19 @@ def write(tx: Transaction, writer: str, number: int) -> int | None:
     return tx.claim_number("numbers", NUMBERS, upper.uuid)
 
 
+def remove(tx: Transaction, writer: str, number: int) -> None:
+    """Delete a pair; that it is gone already is no error."""
+    upper, lower = pair(writer, number)
+    for one in (lower, upper):
+        if tx.get(one.uuid) is not None:
+            tx.delete(one.uuid)
+
+
+def say(line: str) -> None:
+    """A line, at once."""
+    os.write(1, f"{line}\n".encode())
+
+
 async def main(place: str, writer: str) -> None:
     """Write for ever."""
     store = EtcdStore.open(place, options=EtcdOptions(allow_unpatched=True))
@@ -56,12 +70,15 @@ async def main(place: str, writer: str) -> None:
         for number in numbers:
             try:
                 got = await store.transact(partial(write, writer=writer, number=number))
-                line = f"ok {number} {got}"
+                say(f"ok {number} {got}")
+                if number % 5 == 0:
+                    say(f"unknown {number}")  # it may be killed before it can tell
+                    await store.transact(partial(remove, writer=writer, number=number))
+                    say(f"gone {number}")
             except StoreUnavailable:
-                line = f"unknown {number}"
+                say(f"unknown {number}")
             except ClaimTaken:
-                line = f"taken {number}"
-            os.write(1, f"{line}\n".encode())
+                say(f"taken {number}")
 
     await asyncio.gather(*(work() for _ in range(WRITERS)))
 

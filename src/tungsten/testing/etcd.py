@@ -139,9 +139,9 @@ class EtcdCluster:
             member.wait()
         return self
 
-    def start_member(self, member: Member) -> None:
-        """Start one, again."""
-        member.start(self._names, self._options)
+    def start_member(self, member: Member, *options: str) -> None:
+        """Start one, again; ``options`` beside those of all."""
+        member.start(self._names, [*self._options, *options])
 
     def stop(self) -> None:
         """End all members and remove their data."""
