@@ -25,9 +25,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from tungsten.store.origin import UNKNOWN, Origin
+from tungsten.store.touched import Touched
 
 T = TypeVar("T")
 
@@ -102,6 +103,10 @@ class StoreUnavailable(StoreError):
 
 class StoreUnusable(StoreError):
     """What is there is no store, or a damaged one, or another process's: opening is refused."""
+
+
+class TooMuch(Exception):
+    """A read or a transaction needs more than there is for it where it was begun."""
 
 
 class StoreClosed(StoreError):
@@ -280,3 +285,29 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Embedded(Store, Protocol):
+    """A store that is written by this process alone, and therefore knows what happens to it.
+
+    ``touched`` tells what commits touch, before they are made; ``reached`` is a revision that every
+    read from now on has.
+    """
+
+    touched: Touched
+
+    @property
+    def reached(self) -> int: ...
+
+    def look(self, fn: Callable[[Snapshot], T]) -> T:
+        """``glance`` at once or not at all: raises TooMuch for a function that reads much."""
+        ...
+
+    async def brief(self, fn: Callable[[Transaction], T]) -> T:
+        """``transact`` for a function that is likely to read and write little."""
+        ...
+
+    async def probe(self) -> None:
+        """Make sure that commits are possible now. Raises StoreUnavailable."""
+        ...

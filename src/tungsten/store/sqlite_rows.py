@@ -27,6 +27,7 @@ from tungsten.store.base import (
     Record,
     StillReferenced,
     StoreUnusable,
+    TooMuch,
     number_key,
 )
 from tungsten.store.origin import Origin
@@ -116,6 +117,11 @@ def decode_commit(revision: int, data: bytes) -> Commit:
 _AND_OF_TYPE = " AND +type = ?"
 
 
+def _linked_query(where: str, uuid: str, type_: str | None) -> tuple[str, list[str]]:
+    query, arguments = f"SELECT {_COLUMNS} FROM records WHERE {where}", [uuid]  # noqa: S608
+    return (query, arguments) if type_ is None else (query + _AND_OF_TYPE, [uuid, type_])
+
+
 class SqliteSnapshot:
     """Reads over a connection on which a transaction is open."""
 
@@ -134,18 +140,10 @@ class SqliteSnapshot:
         return iter(self._all(query, type_))
 
     def children(self, uuid: str, type_: str | None = None) -> list[Record]:
-        where, arguments = "parent = ?", [uuid]
-        if type_ is not None:
-            where, arguments = where + _AND_OF_TYPE, [uuid, type_]
-        query = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY fq_name, type"  # noqa: S608
-        return self._all(query, *arguments)
+        return self._linked("parent = ?", uuid, type_)
 
     def referrers(self, uuid: str, type_: str | None = None) -> list[Record]:
-        where, arguments = "uuid IN (SELECT source FROM edges WHERE target = ?)", [uuid]
-        if type_ is not None:
-            where, arguments = where + _AND_OF_TYPE, [uuid, type_]
-        query = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY fq_name, type"  # noqa: S608
-        return self._all(query, *arguments)
+        return self._linked("uuid IN (SELECT source FROM edges WHERE target = ?)", uuid, type_)
 
     def every(self) -> Iterator[Record]:
         """All records, by type and name, as they are asked for; nothing may be written between."""
@@ -169,6 +167,15 @@ class SqliteSnapshot:
     def revision(self) -> int:
         return last_revision(self._db)
 
+    def _linked(self, where: str, uuid: str, type_: str | None) -> list[Record]:
+        """The records, of a type or all, that a condition on a uuid chooses."""
+        query, arguments = _linked_query(where, uuid, type_)
+        return self._all(f"{query} ORDER BY fq_name, type", *arguments)
+
+    def _each(self, query: str, *arguments: object) -> Iterator[Any]:
+        """Rows one by one, for who stops when there were enough."""
+        return self._db.execute(query, arguments)
+
     def _one(self, query: str, *arguments: object) -> Record | None:
         row = self._first(query, *arguments)
         return None if row is None else _from_row(row)
@@ -183,30 +190,45 @@ class SqliteSnapshot:
         return self._db.execute(query, arguments).fetchall()
 
 
-class TooMuch(Exception):
-    """A read needs more than a :class:`SqliteGlance` gives."""
+class Sparing(SqliteSnapshot):
+    """Reads of a few rows: asked for more than ``left``, they raise TooMuch."""
 
-
-class SqliteGlance(SqliteSnapshot):
-    """A snapshot for reads of a few rows: asked for more than ``rows``, it raises TooMuch."""
-
-    def __init__(self, connection: sqlite3.Connection, rows: int) -> None:
-        super().__init__(connection)
-        self._left = rows
+    left = 64
 
     def _first(self, query: str, *arguments: object) -> Any:
         self._spend(1)
         return super()._first(query, *arguments)
 
     def _rows(self, query: str, *arguments: object) -> list[Any]:
-        rows = self._db.execute(query, arguments).fetchmany(self._left + 1)
+        rows = self._db.execute(query, arguments).fetchmany(self.left + 1)
         self._spend(max(len(rows), 1))
         return rows
 
+    def _each(self, query: str, *arguments: object) -> Iterator[Any]:
+        for row in super()._each(query, *arguments):
+            self._spend(1)
+            yield row
+
+    def _linked(self, where: str, uuid: str, type_: str | None) -> list[Record]:
+        # SQLite would order all of them, however many, before it gives the first.
+        query, arguments = _linked_query(where, uuid, type_)
+        rows: list[_Row] = self._rows(query, *arguments)
+        if len(rows) > 1:
+            rows.sort(key=lambda row: (row[2], row[1]))
+        return [_from_row(row) for row in rows]
+
     def _spend(self, rows: int) -> None:
-        self._left -= rows
-        if self._left < 0:
+        self.left -= rows
+        if self.left < 0:
             raise TooMuch
+
+
+class SqliteGlance(Sparing):
+    """A snapshot for reads of up to ``rows`` rows."""
+
+    def __init__(self, connection: sqlite3.Connection, rows: int) -> None:
+        super().__init__(connection)
+        self.left = rows
 
 
 def last_revision(connection: sqlite3.Connection) -> int:
@@ -457,7 +479,7 @@ class SqliteTransaction(SqliteSnapshot):
         query = (
             f"SELECT key FROM claims WHERE space = ? AND key BETWEEN ? AND ? ORDER BY key {order}"  # noqa: S608
         )
-        for (key,) in self._db.execute(query, (space, number_key(low), number_key(high))):
+        for (key,) in self._each(query, space, number_key(low), number_key(high)):
             number = number_of(key)
             if number is None or number not in candidates:
                 continue
