@@ -3,6 +3,7 @@
 ========================================  =====================================================
 :mod:`~tungsten.compiler.engine`          memoised queries that know what they read
 :mod:`~tungsten.compiler.graph`           the configuration as queries see it
+:mod:`~tungsten.compiler.held`            what is kept of a record for them
 :mod:`~tungsten.compiler.networks`        virtual networks and interfaces
 :mod:`~tungsten.compiler.security`        security groups
 :mod:`~tungsten.compiler.peering`         BGP sessions between the system's speakers

@@ -12,21 +12,30 @@ it, from before a restart, stays too, until the root yields a result again or it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tungsten.compiler import output
 from tungsten.compiler.derived import Claim, Output
 from tungsten.compiler.engine import QueryError, RootChange
 from tungsten.compiler.graph import Graph
+from tungsten.compiler.held import Fields, Held
 from tungsten.compiler.output import Operation, Outcome, Put, Refer, Release, Remove, Take
 from tungsten.compiler.pools import POOLS, PoolExhausted
-from tungsten.compiler.rules import ROOTS, owned_fields
+from tungsten.compiler.rules import ROOTS, Root, kept_fields, owned_fields
 from tungsten.compiler.wanted import ClaimKey, FieldKey, Key, ObjectKey, Producer, Wanted
 from tungsten.store.base import Change, ChangeKind, Record
 
 #: The claims, (key, owner), of each space.
 Claims = Mapping[str, Iterable[tuple[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A whole store as far as it is read: what is held of its records, and its pools' claims."""
+
+    records: list[Held]
+    claims: dict[str, list[tuple[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +50,52 @@ class Compiler:
     """Turns changes of records into operations on records."""
 
     def __init__(self) -> None:
-        self.graph = Graph()
+        self.graph = Graph(Fields(kept_fields()))
         self.wanted = Wanted()
         self.quarantined: dict[Producer, QueryError] = {}
         #: pools that were found empty, and the resource that met it
         self.exhausted: dict[str, PoolExhausted] = {}
-        self._pinned: dict[str, tuple[Producer, ...]] = {}
         self._derived: dict[str, set[ObjectKey]] = {}
         self._dirty: dict[Key, None] = {}
         self._news: list[Fault] = []
 
     # In.
 
-    def load(
-        self, records: Iterable[Record], claims: Mapping[str, Iterable[tuple[str, str]]]
-    ) -> None:
+    def load(self, records: Iterable[Record], claims: Claims) -> None:
         """The whole state of the store: all records, and the claims of each pool's space.
 
         The first time, and again whenever changes were missed.
         """
-        fresh = {record.uuid: record for record in records}
+        for _ in self.replace(self.picture(records, claims)):
+            pass
+
+    def picture(self, records: Iterable[Record], claims: Claims) -> Picture:
+        """What :meth:`replace` needs of the whole state of the store; may be made in any thread."""
+        claimed = {space: list(claims.get(space, ())) for space in POOLS}
+        owners = {owner for pairs in claimed.values() for _, owner in pairs}
+        held: list[Held] = []
+        alive: set[str] = set()
+        for record in records:
+            kept = self.graph.hold(record)
+            if kept is not None:
+                held.append(kept)
+            if record.uuid in owners:
+                alive.add(record.uuid)
+        for space, pairs in claimed.items():
+            claimed[space] = [(key, owner) for key, owner in pairs if owner in alive]
+        return Picture(held, claimed)
+
+    def replace(self, picture: Picture) -> Iterator[None]:
+        """Take over the whole state of the store, in steps: nothing may come between them."""
+        fresh = {record.uuid for record in picture.records}
         for record in self.graph.records():
             if record.uuid not in fresh:
                 self._remove(record.uuid)
-        for record in fresh.values():
+        for record in picture.records:
             if self.graph.record(record.uuid) != record:
                 self._put(record)
-        for space in POOLS:
-            held = [(key, owner) for key, owner in claims.get(space, ()) if owner in fresh]
+                yield
+        for space, held in picture.claims.items():
             self.graph.allocations.load(space, held)
             self._mark(ClaimKey(space, owner) for _, owner in held)
         self._mark(self.wanted.keys())
@@ -78,42 +105,38 @@ class Compiler:
         for change in changes:
             if change.kind is ChangeKind.DELETED:
                 self._remove(change.record.uuid)
+            elif (held := self.graph.hold(change.record)) is not None:
+                self._put(held)
             else:
-                self._put(change.record)
+                self._remove(change.record.uuid)
 
-    def _put(self, record: Record) -> None:
+    def _put(self, record: Held) -> None:
         old = self.graph.record(record.uuid)
-        if old is not None and old.fq_name != record.fq_name:
+        if old is not None and (old.type, old.fq_name) != (record.type, record.fq_name):
             self._remove(record.uuid)
             old = None
         self.graph.put(record)
         self._note(old)
         self._note(record)
-        visible = not record.provenance
-        if visible and record.uuid not in self._pinned:
-            producers = []
+        if record.provenance:
+            self._unpin(record)
+        else:
             for root in ROOTS.get(record.type, ()):
                 self.graph.engine.pin(root, self.graph, (record.uuid,))
-                producers.append(Producer(record.type, record.uuid, root.name))
-            if producers:
-                self._pinned[record.uuid] = tuple(producers)
-        elif not visible:
-            self._unpin(record.uuid)
 
     def _remove(self, uuid: str) -> None:
         old = self.graph.record(uuid)
-        self.graph.remove(uuid)
         if old is not None:
-            self._unpin(uuid)
+            self.graph.remove(uuid)
+            self._unpin(old)
             self._note(old, gone=True)
 
-    def _unpin(self, uuid: str) -> None:
-        for producer in self._pinned.pop(uuid, ()):
-            root = next(r for r in ROOTS[producer.type] if r.name == producer.query)
-            self.graph.engine.unpin(root, (uuid,))
+    def _unpin(self, record: Held) -> None:
+        for root, producer in _producers(record):
+            self.graph.engine.unpin(root, (record.uuid,))
             self._take_over(producer, ())
 
-    def _note(self, record: Record | None, *, gone: bool = False) -> None:
+    def _note(self, record: Held | None, *, gone: bool = False) -> None:
         """A state of a record, old or new, that the output may have to look at."""
         if record is None:
             return
@@ -148,7 +171,9 @@ class Compiler:
 
     def _take(self, change: RootChange) -> None:
         uuid = str(change.args[0])
-        producer = next(p for p in self._pinned[uuid] if p.query == change.query.name)
+        record = self.graph.record(uuid)
+        assert record is not None  # its roots are unpinned when it goes
+        producer = Producer(record.type, uuid, change.query.name)
         error = change.error
         if error is None:
             result: Output = change.value
@@ -275,9 +300,15 @@ class Compiler:
 
         ``source`` is a uuid or a provenance.
         """
-        uuid = source.rpartition(":")[2]
-        return any(p in self.quarantined for p in self._pinned.get(uuid, ()))
+        record = self.graph.record(source.rpartition(":")[2])
+        return record is not None and any(p in self.quarantined for _, p in _producers(record))
 
     def _uuid_of(self, type_: str, fq_name: tuple[str, ...]) -> str | None:
         record = self.graph.find(type_, fq_name)
         return None if record is None else record.uuid
+
+
+def _producers(record: Held) -> Iterator[tuple[Root, Producer]]:
+    """The roots of a record's type, applied to it."""
+    for root in ROOTS.get(record.type, ()):
+        yield root, Producer(record.type, record.uuid, root.name)

@@ -13,7 +13,7 @@ from tungsten.compiler.pools import Pool
 from tungsten.model import Ref, Resource
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Object:
     """An object that should exist with this content.
 
@@ -26,7 +26,7 @@ class Object:
     shared: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class References:
     """References that an object written by people should have in one field.
 
@@ -39,7 +39,7 @@ class References:
     refs: tuple[Ref[Any], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A number of ``pool`` that ``owner`` should have, and keep.
 

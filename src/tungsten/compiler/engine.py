@@ -35,9 +35,10 @@ first. For that to hold a query must not catch :class:`QueryError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
@@ -133,16 +134,6 @@ AnyQuery = Query[Any, ..., Any]
 _Result = tuple[Any, QueryError | None]
 
 
-class _Input:
-    """The readers of one input."""
-
-    __slots__ = ("key", "readers")
-
-    def __init__(self, key: Hashable) -> None:
-        self.key = key
-        self.readers: dict[_Memo, None] = {}
-
-
 class _Memo:
     """One query applied to arguments."""
 
@@ -169,8 +160,9 @@ class _Memo:
         self.result: _Result | None = None
         #: as a root: the result last handed out by refresh()
         self.reported: _Result | None = None
-        self.reads: _Reads = {}
-        self.readers: dict[_Memo, None] = {}
+        #: in order: the keys of inputs, and memos
+        self.reads: tuple[Hashable | _Memo, ...] = ()
+        self.readers: _Readers = None
         self.root = False
         self.running = False
         self.checking = False
@@ -179,8 +171,34 @@ class _Memo:
         return describe(self.query.name, self.args)
 
 
-#: What a memo read, in order (the values mean nothing).
-_Reads = dict[_Input | _Memo, None]
+#: What a running memo has read, in order (the values mean nothing).
+_Reads = dict[Hashable, None]
+
+#: Who read something, in order. Most inputs and many memos have one reader, which then stands for
+#: itself.
+_Readers = _Memo | dict[_Memo, None] | None
+
+
+def _each(readers: _Readers) -> tuple[_Memo, ...]:
+    if readers is None:
+        return ()
+    return (readers,) if isinstance(readers, _Memo) else tuple(readers)
+
+
+def _with(readers: _Readers, memo: _Memo) -> _Readers:
+    if readers is None or readers is memo:
+        return memo
+    if isinstance(readers, _Memo):
+        return {readers: None, memo: None}
+    readers[memo] = None
+    return readers
+
+
+def _without(readers: _Readers, memo: _Memo) -> _Readers:
+    if isinstance(readers, dict):
+        readers.pop(memo, None)
+        return readers if len(readers) > 1 else next(iter(readers), None)
+    return None if readers is memo else readers
 
 
 class _RunInstead(BaseException):
@@ -209,8 +227,9 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        self._inputs: dict[Hashable, _Input] = {}
-        self._memos: dict[tuple[AnyQuery, tuple[Hashable, ...]], _Memo] = {}
+        #: the readers of each input that has any
+        self._inputs: dict[Hashable, _Readers] = {}
+        self._memos: dict[AnyQuery, dict[tuple[Hashable, ...], _Memo]] = {}
         #: what runs, with what it read so far, and what is being checked, with None
         self._stack: list[tuple[_Memo, _Reads | None]] = []
         self._stale_roots: dict[_Memo, None] = {}
@@ -225,20 +244,14 @@ class Engine:
     def read(self, key: Hashable) -> None:
         """The running query, if any, reads the input ``key``."""
         reads = self._stack[-1][1] if self._stack else None
-        if reads is None:
-            return
-        node = self._inputs.get(key)
-        if node is None:
-            node = self._inputs[key] = _Input(key)
-        reads[node] = None
+        if reads is not None:
+            reads[key] = None
 
     def changed(self, key: Hashable) -> None:
         """The input ``key`` has another value now."""
         if self._stack:
             raise RuntimeError(f"input {key} changed while {self._stack[-1][0]} runs")
-        node = self._inputs.get(key)
-        if node is not None:
-            self._mark(node.readers)
+        self._mark(_each(self._inputs.get(key)))
 
     def get(self, query_: AnyQuery, view: View, args: tuple[Hashable, ...]) -> Any:
         """The result of a query, up to date, noted as read by the running one.
@@ -272,7 +285,7 @@ class Engine:
 
     def unpin(self, query_: AnyQuery, args: tuple[Hashable, ...]) -> None:
         """The result is no longer wanted; the memo goes unless another query reads it."""
-        memo = self._memos.get((query_, args))
+        memo = self._memos.get(query_, {}).get(args)
         if memo is not None:
             memo.root = False
             memo.reported = None
@@ -328,7 +341,7 @@ class Engine:
 
     def memos(self) -> list[tuple[str, tuple[Hashable, ...]]]:
         """The applications that are kept, as (query name, arguments)."""
-        return [(memo.query.name, memo.args) for memo in self._memos.values()]
+        return [(memo.query.name, memo.args) for memo in self._all()]
 
     def inputs(self) -> list[Hashable]:
         """The inputs that some memo has read."""
@@ -336,23 +349,29 @@ class Engine:
 
     def inputs_of(self, query_: str, args: tuple[Hashable, ...]) -> set[Hashable]:
         """The inputs that an application depends on, directly or not; empty if it is not kept."""
-        work: list[_Input | _Memo] = [
-            memo for memo in self._memos.values() if memo.query.name == query_ and memo.args == args
+        work: list[Hashable] = [
+            memo for memo in self._all() if memo.query.name == query_ and memo.args == args
         ]
-        seen: set[_Input | _Memo] = set()
+        seen: set[Hashable] = set()
         while work:
             node = work.pop()
             if node not in seen:
                 seen.add(node)
                 work.extend(node.reads if isinstance(node, _Memo) else ())
-        return {node.key for node in seen if isinstance(node, _Input)}
+        return {node for node in seen if not isinstance(node, _Memo)}
 
     # Walks.
 
+    def _all(self) -> Iterator[_Memo]:
+        return chain.from_iterable(by_args.values() for by_args in self._memos.values())
+
     def _locate(self, query_: AnyQuery, view: View, args: tuple[Hashable, ...]) -> _Memo:
-        memo = self._memos.get((query_, args))
+        by_args = self._memos.get(query_)
+        if by_args is None:
+            by_args = self._memos[query_] = {}
+        memo = by_args.get(args)
         if memo is None:
-            memo = self._memos[(query_, args)] = _Memo(query_, view, args)
+            memo = by_args[args] = _Memo(query_, view, args)
         return memo
 
     def _mark(self, readers: Iterable[_Memo]) -> None:
@@ -367,7 +386,7 @@ class Engine:
             if memo.root:
                 self._stale_roots[memo] = None
             if was is Colour.CLEAN:
-                work.extend((reader, Colour.CHECK) for reader in memo.readers)
+                work.extend((reader, Colour.CHECK) for reader in _each(memo.readers))
 
     def _bring_up(self, memo: _Memo) -> None:
         """Make a memo CLEAN, running it only if something it read has changed."""
@@ -381,8 +400,8 @@ class Engine:
         memo.checking = True
         self._stack.append((memo, None))
         try:
-            for node in list(memo.reads):
-                if isinstance(node, _Input) or node.colour is Colour.CLEAN:
+            for node in memo.reads:
+                if not isinstance(node, _Memo) or node.colour is Colour.CLEAN:
                     continue
                 if node.running or node.checking:
                     raise self._meet(node)
@@ -453,41 +472,50 @@ class Engine:
         if str(memo) not in cycle:
             cycle = frozenset()
         # Who runs is reading the new result; who is on the same cycle has failed of it already.
-        self._mark(r for r in list(memo.readers) if not r.running and str(r) not in cycle)
+        self._mark(r for r in _each(memo.readers) if not r.running and str(r) not in cycle)
 
     def _link(self, memo: _Memo, reads: _Reads) -> None:
         for node in memo.reads:
             if node not in reads:
                 self._unlink(memo, node)
         for node in reads:
-            node.readers[memo] = None
-        memo.reads = reads
+            if isinstance(node, _Memo):
+                node.readers = _with(node.readers, memo)
+            else:
+                self._inputs[node] = _with(self._inputs.get(node), memo)
+        memo.reads = tuple(reads)
 
-    def _unlink(self, memo: _Memo, node: _Input | _Memo) -> None:
-        node.readers.pop(memo, None)
-        if node.readers:
+    def _unlink(self, memo: _Memo, node: Hashable) -> None:
+        if isinstance(node, _Memo):
+            node.readers = _without(node.readers, memo)
+            if node.readers is None:
+                self._loose[node] = None
             return
-        if isinstance(node, _Input):
-            self._inputs.pop(node.key, None)
+        readers = _without(self._inputs.get(node), memo)
+        if readers is None:
+            self._inputs.pop(node, None)
         else:
-            self._loose[node] = None
+            self._inputs[node] = readers
 
     def _drop(self, memo: _Memo) -> None:
-        del self._memos[(memo.query, memo.args)]
+        by_args = self._memos[memo.query]
+        del by_args[memo.args]
+        if not by_args:
+            del self._memos[memo.query]
         for node in memo.reads:
             self._unlink(memo, node)
 
     def _sweep_unreachable(self) -> None:
         """Sweep by reachability: queries on a cycle read each other and would stay for ever."""
         reached: set[_Memo] = set()
-        work = [memo for memo in self._memos.values() if memo.root]
+        work = [memo for memo in self._all() if memo.root]
         while work:
             memo = work.pop()
             if memo in reached:
                 continue
             reached.add(memo)
             work.extend(node for node in memo.reads if isinstance(node, _Memo))
-        for memo in list(self._memos.values()):
+        for memo in list(self._all()):
             if memo not in reached:
                 self._drop(memo)
         self._loose.clear()

@@ -40,7 +40,7 @@ class Forecaster:
         self._overlay = overlay
         self._now = now
         self._compiler = Compiler()
-        records = [one for name in RESOURCE_TYPES for one in overlay.records(name)]
+        records = (one for name in RESOURCE_TYPES for one in overlay.records(name))
         self._compiler.load(records, {space: list(overlay.claims(space)) for space in POOLS})
         self.standing = self._compile()
         """What is still to be compiled of the snapshot itself."""

@@ -12,6 +12,8 @@ sixteen for the number. A number already held is kept when the AS changes within
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tungsten.compiler.derived import Claim, Derived, Object, Output, References
 from tungsten.compiler.engine import query
 from tungsten.compiler.graph import Graph
@@ -37,6 +39,8 @@ LINK_LOCAL = ("default-domain", "default-project", "__link_local__")
 
 #: (route target, "import", "export" or None for both), sorted.
 Targets = tuple[tuple[str, str | None], ...]
+
+Memberships = tuple[Ref[PolicyBasedForwardingRuleType], ...]
 
 
 @query
@@ -152,10 +156,13 @@ def interface(graph: Graph, uuid: str) -> Output:
     vmi = graph.get(VirtualMachineInterface, uuid)
     if vmi is None:
         return ()
-    refs = []
-    for on in vmi.virtual_network_refs:
-        name = primary_instance(graph, on.uuid)
-        if name is not None:
-            attr = PolicyBasedForwardingRuleType(direction="both")
-            refs.append(Ref(to=list(name), attr=attr))
-    return (References(uuid, "routing_instance_refs", tuple(refs)),)
+    names = (primary_instance(graph, on.uuid) for on in vmi.virtual_network_refs)
+    refs = _memberships(tuple(name for name in names if name is not None))
+    return (References(uuid, "routing_instance_refs", refs),)
+
+
+@lru_cache(4096)
+def _memberships(instances: tuple[tuple[str, ...], ...]) -> Memberships:
+    """References to routing instances; one value for all interfaces that are in the same."""
+    attr = PolicyBasedForwardingRuleType(direction="both")
+    return tuple(Ref(to=list(name), attr=attr) for name in instances)

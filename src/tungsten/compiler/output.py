@@ -22,9 +22,10 @@ from uuid import UUID, uuid5
 import msgspec
 
 from tungsten.compiler.derived import Object, References
-from tungsten.compiler.rules import COMMON, OWNED
+from tungsten.compiler.held import Held
+from tungsten.compiler.rules import OWNED, content_fields
 from tungsten.compiler.wanted import ClaimKey, FieldKey, ObjectKey
-from tungsten.model import ModelError, Ref, Resource, resource_type, type_of
+from tungsten.model import ModelError, Ref, Resource, type_of
 from tungsten.model.common import IdPermsType, PermType, PermType2, UuidType
 from tungsten.store.base import Record, Transaction
 from tungsten.store.records import from_record, to_record
@@ -33,7 +34,7 @@ _DERIVED = UUID("b1a6f6a2-4e0b-49d9-8f5e-2f0d6a4c7e11")
 _OWNER, _GROUP, _ALL = "cloud-admin", "cloud-admin-group", 7
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Put:
     """Make an object what it should be; create it or take it over if need be."""
 
@@ -42,14 +43,14 @@ class Put:
     provenance: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Delete a derived object."""
 
     key: ObjectKey
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Refer:
     """Make the compiler's references in a field of people's object what they should be."""
 
@@ -57,7 +58,7 @@ class Refer:
     refs: tuple[Ref[Any], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Take:
     """Write a claim."""
 
@@ -65,7 +66,7 @@ class Take:
     claim: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Release:
     """Free a claim."""
 
@@ -90,13 +91,6 @@ class _Unfit(Exception):
 
 
 # Content.
-
-
-def content_fields(type_: str) -> list[str]:
-    """The fields of a derived object that the compiler owns."""
-    declared = resource_type(type_)
-    names = (*declared.properties, *declared.references)
-    return [name for name in names if name not in COMMON]
 
 
 def content(resource: Resource) -> dict[str, Any]:
@@ -316,6 +310,13 @@ def _decoded(record: Record) -> Resource | None:
         return None
 
 
+def _kept(record: Held) -> Resource | None:
+    try:
+        return record.resource()
+    except ModelError:
+        return None
+
+
 def _as_set(refs: Iterable[Ref[Any]]) -> list[tuple[str, Any]]:
     return sorted(((ref.uuid, ref.attr) for ref in refs), key=lambda pair: pair[0])
 
@@ -343,11 +344,11 @@ def _fill_in(resource: Resource, parent: Record | None, now: str) -> None:
 # The difference.
 
 
-def object_fits(record: Record, wanted: Object, provenance: str, uuid_of: Any) -> bool:
+def object_fits(record: Held, wanted: Object, provenance: str, uuid_of: Any) -> bool:
     """Whether a stored record is what ``wanted`` says."""
     if not record.provenance and wanted.shared:
         return True
-    stored = _decoded(record)
+    stored = _kept(record)
     return (
         stored is not None
         and record.provenance == provenance
@@ -356,9 +357,9 @@ def object_fits(record: Record, wanted: Object, provenance: str, uuid_of: Any) -
     )
 
 
-def references_fit(record: Record, key: FieldKey, wanted: References | None, uuid_of: Any) -> bool:
+def references_fit(record: Held, key: FieldKey, wanted: References | None, uuid_of: Any) -> bool:
     """Whether the compiler's references in a field are what ``wanted`` says."""
-    stored = _decoded(record)
+    stored = _kept(record)
     if stored is None:
         return True
     target = type_of(stored).references[key.field].target

@@ -26,12 +26,20 @@ from typing import TypeVar
 import structlog
 
 from tungsten.compiler import output
-from tungsten.compiler.compile import Compiler
+from tungsten.compiler.compile import Compiler, Picture
 from tungsten.compiler.output import Operation
 from tungsten.compiler.pools import POOLS
 from tungsten.model import ModelError
 from tungsten.store import faults
-from tungsten.store.base import ClaimTaken, Commit, Snapshot, Store, StoreError, StoreUnavailable
+from tungsten.store.base import (
+    ClaimTaken,
+    Commit,
+    Record,
+    Snapshot,
+    Store,
+    StoreError,
+    StoreUnavailable,
+)
 
 T = TypeVar("T")
 
@@ -117,11 +125,16 @@ class CompilerService:
 
     async def _load(self) -> None:
         """Take over the whole state of the store."""
-        revision, records = await self._store.load()
-        claims = await self._store.read(_claims)
-        self.compiler.load(records, claims)
+        revision, picture = await self._store.scan(self._look)
+        for taken, _ in enumerate(self.compiler.replace(picture)):
+            if taken % SLICE == 0:
+                await asyncio.sleep(0)
         self.status.revision = revision
         self.status.loads += 1
+
+    def _look(self, snapshot: Snapshot, records: Iterator[Record]) -> tuple[int, Picture]:
+        claims = {space: snapshot.claims(space) for space in POOLS}
+        return snapshot.revision, self.compiler.picture(records, claims)
 
     def _follow(self) -> None:
         self._waiting.clear()
@@ -255,10 +268,6 @@ async def _end(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def _claims(snapshot: Snapshot) -> dict[str, list[tuple[str, str]]]:
-    return {space: list(snapshot.claims(space)) for space in POOLS}
 
 
 def _slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

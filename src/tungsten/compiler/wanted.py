@@ -83,11 +83,17 @@ def key_of(derived: Derived) -> Key:
 
 
 class Wanted:
-    """All outputs, by producer and by key."""
+    """All outputs, by producer and by key.
+
+    Outputs are kept as the queries returned them. Most keys have one producer, which then stands
+    for itself.
+    """
 
     def __init__(self) -> None:
-        self._outputs: dict[Producer, dict[Key, Derived]] = {}
-        self._producers: dict[Key, set[Producer]] = {}
+        self._outputs: dict[Producer, Output] = {}
+        self._producers: dict[Key, Producer | set[Producer]] = {}
+        #: the output that was looked into last, by key: all of a large one may be asked for
+        self._opened: tuple[Output, dict[Key, Derived]] = ((), {})
 
     def replace(self, producer: Producer, output: Output) -> set[Key]:
         """Take over a producer's output; returns the keys about which it says something else.
@@ -98,16 +104,32 @@ class Wanted:
         for derived in output:
             if new.setdefault(key_of(derived), derived) is not derived:
                 raise ValueError(f"{producer} derives {key_of(derived)} twice")
-        old = self._outputs.pop(producer, {})
+        old = self._by_key(self._outputs.pop(producer, ()))
         if new:
-            self._outputs[producer] = new
+            self._outputs[producer] = output
         for key in old.keys() - new.keys():
-            self._producers[key].discard(producer)
-            if not self._producers[key]:
-                del self._producers[key]
+            self._leave(key, producer)
         for key in new.keys() - old.keys():
-            self._producers.setdefault(key, set()).add(producer)
+            self._join(key, producer)
         return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+
+    def _join(self, key: Key, producer: Producer) -> None:
+        others = self._producers.get(key)
+        if others is None:
+            self._producers[key] = producer
+        elif isinstance(others, set):
+            others.add(producer)
+        else:
+            self._producers[key] = {others, producer}
+
+    def _leave(self, key: Key, producer: Producer) -> None:
+        producers = self._producers[key]
+        if isinstance(producers, set):
+            producers.discard(producer)
+            if len(producers) == 1:
+                self._producers[key] = producers.pop()
+        else:
+            del self._producers[key]
 
     def keys(self) -> list[Key]:
         """All keys that somebody wants."""
@@ -135,7 +157,12 @@ class Wanted:
 
     def _least(self, key: Key) -> tuple[Producer, Derived] | tuple[None, None]:
         producers = self._producers.get(key)
-        if not producers:
+        if producers is None:
             return None, None
-        producer = min(producers)
-        return producer, self._outputs[producer][key]
+        producer = min(producers) if isinstance(producers, set) else producers
+        return producer, self._by_key(self._outputs[producer])[key]
+
+    def _by_key(self, output: Output) -> dict[Key, Derived]:
+        if self._opened[0] is not output:
+            self._opened = (output, {key_of(derived): derived for derived in output})
+        return self._opened[1]
