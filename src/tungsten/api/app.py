@@ -46,6 +46,7 @@ from tungsten.api.operations import (
     NetworkOperation,
     Operation,
 )
+from tungsten.api.quick import Headers, QuickReads, etag_of, showing
 from tungsten.api.settings import ApiSettings
 from tungsten.api.transactions import DRAFTED
 from tungsten.api.views import Hrefs
@@ -125,6 +126,7 @@ class ApiApp:
         self._trace = trace or RestTrace()
         self._hosts = allowed_hosts(settings)
         self._good_hosts: set[str] = set()
+        self._quick = self._quick_reads()
         self._watches: WeakSet[watch.Watch] = WeakSet()
         self._actions: dict[str, dict[str, Handler]] = {
             "/": {"GET": self._discovery},
@@ -155,6 +157,23 @@ class ApiApp:
     def paths(self) -> Collection[str]:
         """The paths that are served beside those of the resource types."""
         return self._actions.keys()
+
+    def _quick_reads(self) -> QuickReads | None:
+        if self.engine.embedded is None or not self.front.is_open:
+            return None
+        counts = {status: REQUESTS.labels("GET", status) for status in ("200", "304")}
+        return QuickReads(
+            self.engine.embedded,
+            self._trace,
+            lambda host: host in self._good_hosts or self._is_good(host),
+            lambda status: counts[status].inc(),
+        )
+
+    def quick(self, scheme: str, target: bytes, headers: Headers) -> tuple[bytes, bytes] | None:
+        """The answer to a GET at once: status line, what follows the Date; None: not at once."""
+        if self._quick is None or not self.ready:
+            return None
+        return self._quick.answer(scheme, target, headers)
 
     def stop(self) -> None:
         """End the streams."""
@@ -315,18 +334,10 @@ class ApiApp:
         return json_answer({declared.name: views.envelope(resource, Hrefs(base_url(request)))})
 
     async def _read(self, request: Request, declared: ResourceType, uuid: str) -> Response:
-        query = request.query_params
-        fields = queries.split(query.get("fields"))
-        hrefs = Hrefs(base_url(request), wanted="exclude_hrefs" not in query)
         shown = await self.engine.show(
-            declared,
-            uuid,
-            hrefs,
-            fields,
-            with_children="exclude_children" not in query,
-            with_back_references="exclude_back_refs" not in query,
+            declared, uuid, showing(request.query_params, base_url(request))
         )
-        tag = f'"{views.last_modified(shown)}"'
+        tag = etag_of(shown)
         if request.headers.get("if-none-match") == tag:
             raise Answer(Response(status_code=304, headers={"etag": tag}))
         return json_answer({declared.name: shown}, {"etag": tag})
@@ -380,6 +391,7 @@ class ApiApp:
     async def _health(self, request: Request) -> Response:
         if not self.ready:
             raise ApiFault("starting", status=503)
+        await self.engine.probe()
         revision = await self.engine.read(lambda s: s.revision)
         age = READ_AGE.get()
         if age is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tungsten.api import (
@@ -26,6 +27,7 @@ from tungsten.api.transactions import DRAFTED, Write, timestamp
 from tungsten.api.views import Hrefs
 from tungsten.model import Resource, ResourceType
 from tungsten.store.base import (
+    Embedded,
     Snapshot,
     Store,
     StoreError,
@@ -37,7 +39,44 @@ from tungsten.store.staleness import READ_AGE
 
 T = TypeVar("T")
 
+PROBE_AGE = 1.0
+"""Seconds for which the store is believed to take changes since it last took one."""
+
 _BROKEN = (StoreUnavailable, StoreUnusable)
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """How an object is shown: with ``fields`` only or all, with what is computed from others."""
+
+    hrefs: Hrefs
+    fields: tuple[str, ...] | None
+    with_children: bool
+    with_back_references: bool
+
+
+def show(
+    snapshot: Snapshot, caller: Caller, declared: ResourceType, uuid: str, how: Showing
+) -> Json:
+    """An object as a caller reads it. Raises NotFound, Forbidden."""
+    record = snapshot.get(uuid)
+    if record is None:
+        raise errors.unknown_id(uuid)
+    if record.type != declared.name:
+        raise errors.wrong_type(declared.name, uuid)
+    authority.require_record(snapshot, caller, record, authority.READ)
+    if how.fields is not None:
+        mirror = references.Mirror(snapshot, declared)
+        shown = views.selected(snapshot, record, how.hrefs, how.fields, mirror)
+    else:
+        shown = views.full(
+            snapshot,
+            record,
+            how.hrefs,
+            with_children=how.with_children,
+            with_back_references=how.with_back_references,
+        )
+    return authority.without_unseen(snapshot, caller, shown)
 
 
 class Engine:
@@ -55,13 +94,15 @@ class Engine:
         refuse_stale: bool = False,
     ) -> None:
         self.store = store
+        self.embedded = store if isinstance(store, Embedded) else None
         self.quota = quota or {}
         self.failure = ""
+        self._probed_until = 0.0
         self.drop_unknown = drop_unknown
         self.refuse_stale = refuse_stale
 
-    async def write(self, fn: Callable[[Write], T]) -> T:
-        """Run ``fn`` as one transaction."""
+    async def write(self, fn: Callable[[Write], T], *, brief: bool = False) -> T:
+        """Run ``fn`` as one transaction; ``brief`` when it is likely to read and write little."""
 
         caller = CALLER.get()
 
@@ -70,9 +111,13 @@ class Engine:
             return fn(write), write.drafted
 
         try:
-            result, drafted = await self.store.transact(run)
+            if brief and self.embedded is not None:
+                result, drafted = await self.embedded.brief(run)
+            else:
+                result, drafted = await self.store.transact(run)
         except StoreError as error:
             self.failure = str(error) if isinstance(error, _BROKEN) else ""
+            self._probed_until = 0.0
             raise errors.of_store(error) from error
         self.failure = ""
         if drafted:
@@ -92,6 +137,20 @@ class Engine:
             raise errors.stale(age)
         return result
 
+    async def probe(self) -> None:
+        """Make sure that changes can be committed now; asked again, within PROBE_AGE seconds.
+
+        A store that others write too shows that by reading: it asks them.
+        """
+        if self.embedded is None or time.monotonic() < self._probed_until:
+            return
+        try:
+            await self.embedded.probe()
+        except StoreError as error:
+            self.failure = str(error)
+            raise errors.of_store(error) from error
+        self._probed_until = time.monotonic() + PROBE_AGE
+
     async def ensure_defaults(self) -> list[str]:
         """Make the default objects that are missing."""
 
@@ -105,53 +164,25 @@ class Engine:
     async def create(self, declared: ResourceType, fields: Json) -> Resource:
         """Create an object."""
         drop = self.drop_unknown
-        return await self.write(lambda write: objects.create(write, declared, fields, drop=drop))
+        return await self.write(
+            lambda write: objects.create(write, declared, fields, drop=drop), brief=True
+        )
 
-    async def show(
-        self,
-        declared: ResourceType,
-        uuid: str,
-        hrefs: Hrefs,
-        fields: tuple[str, ...] | None,
-        *,
-        with_children: bool,
-        with_back_references: bool,
-    ) -> Json:
-        """An object as clients read it, with ``fields`` only or all."""
+    async def show(self, declared: ResourceType, uuid: str, how: Showing) -> Json:
+        """An object as clients read it."""
         caller = CALLER.get()
-
-        def run(snapshot: Snapshot) -> Json:
-            record = snapshot.get(uuid)
-            if record is None:
-                raise errors.unknown_id(uuid)
-            if record.type != declared.name:
-                raise errors.wrong_type(declared.name, uuid)
-            authority.require_record(snapshot, caller, record, authority.READ)
-            if fields is not None:
-                mirror = references.Mirror(snapshot, declared)
-                shown = views.selected(snapshot, record, hrefs, fields, mirror)
-            else:
-                shown = views.full(
-                    snapshot,
-                    record,
-                    hrefs,
-                    with_children=with_children,
-                    with_back_references=with_back_references,
-                )
-            return authority.without_unseen(snapshot, caller, shown)
-
-        return await self.read(run)
+        return await self.read(lambda snapshot: show(snapshot, caller, declared, uuid, how))
 
     async def update(self, declared: ResourceType, uuid: str, fields: Json) -> Resource:
         """Change an object."""
         drop = self.drop_unknown
         return await self.write(
-            lambda write: objects.update(write, declared, uuid, fields, drop=drop)
+            lambda write: objects.update(write, declared, uuid, fields, drop=drop), brief=True
         )
 
     async def delete(self, declared: ResourceType, uuid: str, base: str) -> None:
         """Delete an object."""
-        await self.write(lambda write: objects.delete(write, declared, uuid, base))
+        await self.write(lambda write: objects.delete(write, declared, uuid, base), brief=True)
 
     async def list(self, declared: ResourceType, query: ListQuery, hrefs: Hrefs) -> Json:
         """Objects of a type."""
@@ -184,7 +215,7 @@ class Engine:
 
     async def ref_update(self, body: Json) -> Json:
         """Add or remove one reference."""
-        return await self.write(lambda write: actions.ref_update(write, body))
+        return await self.write(lambda write: actions.ref_update(write, body), brief=True)
 
     async def set_tag(self, body: Json) -> Json:
         """Set tags of an object."""

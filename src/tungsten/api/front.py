@@ -78,6 +78,11 @@ class Front:
         self._mode: str = settings.aaa_mode
         self._mode_until = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether everyone may do everything, for as long as the server runs."""
+        return self._keystone is None
+
     async def mode(self) -> str:
         """How callers are known."""
         if self._keystone is None:

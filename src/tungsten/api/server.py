@@ -13,15 +13,20 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Generator
+import ssl
+from collections import Counter as Counts
+from collections.abc import Callable, Generator
+from ipaddress import ip_address, ip_network
 from typing import Any
 
+import httptools
 import uvicorn
 from prometheus_client import Counter
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 GARBLED = Counter("tungsten_api_garbled_requests", "Connections ended for what is no HTTP")
+REFUSED = Counter("tungsten_api_refused_connections", "Connections beyond those of one source")
 SLOW = Counter("tungsten_api_slow_requests", "Connections ended because no request came in time")
 
 MAX_HEAD = 65_536
@@ -33,23 +38,112 @@ KEEP_ALIVE = 75
 STOP_GRACE = 3
 """Seconds that requests in progress have to end when the server stops."""
 
+QUICK_IN_A_ROW = 16
+"""Requests of one piece of what came that are answered at once; others get their turn then."""
+
+Quick = Callable[[str, bytes, list[tuple[bytes, bytes]]], tuple[bytes, bytes] | None]
+"""Answers a GET by scheme, target and headers: status line, and all after the Date header."""
+
+CROWDED = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
 
 class Garbled(Exception):
     """What a client sent is no request that is served; the parser's callers never see it."""
 
 
+def _never_quick(
+    scheme: str, target: bytes, headers: list[tuple[bytes, bytes]]
+) -> tuple[bytes, bytes] | None:
+    return None
+
+
+def source_of(host: str) -> str:
+    """What counts as one source: an IPv4 address, an IPv6 network of 64 bits.
+
+    Empty for 127.0.0.1, ::1 and what has no address: a proxy there speaks for many.
+    """
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return ""
+    mapped = getattr(address, "ipv4_mapped", None)
+    text = str(mapped or address)
+    if text in ("127.0.0.1", "::1"):
+        return ""
+    return str(ip_network(f"{text}/64", strict=False)) if ":" in text else text
+
+
+class Sources:
+    """Who has connections: bounds each source, and makes room when there are ``most`` in all.
+
+    ``each`` bounds the connections of one source; 0: they are not bounded.
+    """
+
+    def __init__(self, most: int, each: int) -> None:
+        self._most = most
+        self._each = each
+        self._connections: dict[PatientProtocol, str] = {}
+        self._counts: Counts[str] = Counts()
+
+    def enter(self, connection: PatientProtocol, host: str) -> bool:
+        """Count a connection in; False when its source has as many as it may."""
+        source = source_of(host)
+        if source and self._each and self._counts[source] >= self._each:
+            return False
+        if len(self._connections) >= self._most - 1:
+            self._make_room()
+        self._connections[connection] = source
+        self._counts[source] += 1
+        return True
+
+    def leave(self, connection: PatientProtocol) -> None:
+        """Count a connection out; again is no error."""
+        source = self._connections.pop(connection, None)
+        if source is not None:
+            self._counts[source] -= 1
+            if not self._counts[source]:
+                del self._counts[source]
+
+    def _make_room(self) -> None:
+        """End the connection that waits longest for a request, of the source with most such."""
+        idle: dict[str, list[PatientProtocol]] = {}
+        for connection, source in self._connections.items():
+            if connection.is_idle:
+                idle.setdefault(source, []).append(connection)
+        if idle:
+            most = max(idle.values(), key=len)
+            min(most, key=lambda one: one.active).end_idle()
+
+
 class PatientProtocol(HttpToolsProtocol):
-    """A connection that is closed when the head of a request is too large or takes too long."""
+    """A connection that is closed when the head of a request is too large or takes too long.
+
+    ``quick`` is asked first for the answer to a GET. ``active`` is when something last came or was
+    answered, in the loop's time.
+    """
 
     head_timeout = 30.0
+    quick: Quick = staticmethod(_never_quick)
+    sources = Sources(1 << 30, 0)
+    active = 0.0
     _head_timer: asyncio.TimerHandle | None = None
     #: Bytes that came since the parser last made something of what came, and so may hold.
     _held = 0
     _in_head = False
+    #: The last request was answered at once; how many more of what came may be.
+    _answered = False
+    _quick_left = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start waiting for the first request."""
+        """Start waiting for the first request; refuse one connection too many of a source."""
         super().connection_made(transport)
+        self.active = self.loop.time()
+        if not self.sources.enter(self, self.client[0] if self.client else ""):
+            REFUSED.inc()
+            transport.write(CROWDED)
+            transport.close()
+            return
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
@@ -58,11 +152,24 @@ class PatientProtocol(HttpToolsProtocol):
             return
         busy = self._busy()
         self._held += len(data)
-        super().data_received(data)
-        if self._held > MAX_HEAD and not self.transport.is_closing():
+        self._quick_left = QUICK_IN_A_ROW
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
-        if self._busy() or self.transport.is_closing():
+        except httptools.HttpParserUpgrade:
+            pass  # there is nothing to upgrade to: it is answered as it is
+        self.active = self.loop.time()
+        if self.transport.is_closing():
             self._cancel()
+            return
+        if self._held > MAX_HEAD:
+            self.send_400_response("Invalid HTTP request received.")
+        elif self._busy():
+            self._cancel()
+        elif self._answered and not self._in_head:
+            self._cancel()
+            self._keep_alive()
         elif not busy:
             self._expect_head()
 
@@ -78,12 +185,19 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: refuse what is too large, or does not name one host."""
-        self._in_head = False
+        self._in_head = self._answered = False
         self._held = 0
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        hosts = sum(1 for name, _ in self.headers if name == b"host")
+        size, hosts = len(self.url), 0
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            hosts += name == b"host"
         if size > MAX_HEAD or hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             raise Garbled
+        if self._may_be_quick():
+            answer = self.quick(self.scheme or "http", self.url, self.headers)
+            if answer is not None:
+                self._write(*answer)
+                return
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -94,17 +208,76 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._held = 0
-        super().on_message_complete()
+        if not self._answered:
+            super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._cancel()
+        self._unset_keepalive_if_required()
+        self.sources.leave(self)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; this ends the connection."""
         GARBLED.inc()
         super().send_400_response(msg)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The connection may have been idle for too long."""
+        self.timeout_keep_alive_task = None
+        if self._busy():
+            return
+        if self.loop.time() - self.active < KEEP_ALIVE:
+            self._keep_alive()
+        else:
+            super().timeout_keep_alive_handler()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request, or for the rest of its head."""
+        return not self._busy() and not self.transport.is_closing()
+
+    def end_idle(self) -> None:
+        """Close it to make room for others."""
+        if self._in_head:
+            self.transport.write(TOO_LATE)
+        self.sources.leave(self)
+        self.connections.discard(self)
+        self.transport.close()
+
+    def _may_be_quick(self) -> bool:
+        """Whether an answer could be written at once, as the answer to what was asked last."""
+        parser = self.parser
+        if (
+            self._quick_left <= 0
+            or parser.get_method() != b"GET"
+            or parser.get_http_version() != "1.1"
+            or not parser.should_keep_alive()
+            or self._busy()
+            or self.pipeline
+            or self.flow.write_paused
+            or self.transport.is_closing()
+        ):
+            return False
+        return self.limit_concurrency is None or (
+            len(self.connections) < self.limit_concurrency
+            and len(self.tasks) < self.limit_concurrency
+        )
+
+    def _write(self, status: bytes, rest: bytes) -> None:
+        self._answered = True
+        self._quick_left -= 1
+        self.server_state.total_requests += 1
+        stamped = b"".join(b"%s: %s\r\n" % one for one in self.server_state.default_headers)
+        self.transport.write(b"".join((status, stamped, rest)))
+
+    def _keep_alive(self) -> None:
+        if self.timeout_keep_alive_task is None:
+            left = self.active + KEEP_ALIVE - self.loop.time()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                max(left, 1.0), self.timeout_keep_alive_handler
+            )
 
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -122,7 +295,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._head_timer = None
         SLOW.inc()
         if not self._busy() and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+            self.transport.write(TOO_LATE)
             self.transport.close()
 
 
@@ -167,13 +340,25 @@ class HttpServer:
     """A running HTTP server. ``port`` is the port it listens on once started."""
 
     def __init__(
-        self, app: ASGIApp, listen: str, *, setting: str, max_requests: int, timeout: float
+        self,
+        app: ASGIApp,
+        listen: str,
+        *,
+        setting: str,
+        max_requests: int,
+        timeout: float,
+        tls: ssl.SSLContext | None = None,
+        quick: Quick | None = None,
+        max_per_source: int = 0,
     ) -> None:
         self._app = app
         self._setting = setting
         self._listen = listen
         self._max_requests = max_requests
         self._timeout = timeout
+        self._tls = tls
+        self._quick = quick
+        self._sources = Sources(max_requests, max_per_source)
         self._server: _Embedded | None = None
         self._task: asyncio.Task[None] | None = None
         self.port = 0
@@ -182,7 +367,9 @@ class HttpServer:
         """Listen and serve; returns once connections are accepted."""
         sock = listening_socket(self._listen, self._setting)
         self.port = int(sock.getsockname()[1])
-        protocol: Any = type("Protocol", (PatientProtocol,), {"head_timeout": self._timeout})
+        tls = self._tls
+        own = {"head_timeout": self._timeout, "quick": staticmethod(self._quick or _never_quick)}
+        protocol: Any = type("Protocol", (PatientProtocol,), {**own, "sources": self._sources})
         config = uvicorn.Config(
             self._app,
             http=protocol,
@@ -195,6 +382,7 @@ class HttpServer:
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=STOP_GRACE,
             proxy_headers=False,
+            ssl_context_factory=None if tls is None else lambda *_: tls,
         )
         # Of garbled requests there may be many; they are counted, not logged one by one.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

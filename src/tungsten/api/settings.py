@@ -31,6 +31,15 @@ class ApiSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_requests: Annotated[
         int, Meta(ge=1, description="Connections and requests served at once; more get 503.")
     ] = 1024
+    max_connections_per_source: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Connections from one address (of IPv6, from one /64) at once; more are "
+            "ended with 503. Those from 127.0.0.1 and ::1 are not counted, since a proxy there "
+            "speaks for many; for a proxy elsewhere it must be raised. 0: any number.",
+        ),
+    ] = 256
     request_timeout: Annotated[
         float,
         Meta(
