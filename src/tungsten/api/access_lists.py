@@ -118,10 +118,14 @@ def parts_of(snapshot: Snapshot, call: Call) -> Iterable[Part]:
         case "/list-bulk-collection":
             yield from _typed("R", call.body.get("type"))
         case "/ref-update":
-            yield from _typed("U", call.body.get("type"))
+            yield from _typed("U", call.body.get("type"), _changed_reference(call.body))
         case "/set-tag":
-            yield from _typed("U", call.body.get("obj_type"))
-        case "/prop-collection-update" | "/chown" | "/chmod" | "/ref-relax-for-delete":
+            yield from _typed("U", call.body.get("obj_type"), ("tag_refs",))
+        case "/prop-collection-update":
+            yield from _of_uuid(snapshot, "U", call.body.get("uuid"), _changed_collections(call))
+        case "/chown" | "/chmod":
+            yield from _of_uuid(snapshot, "U", call.body.get("uuid"), ("perms2",))
+        case "/ref-relax-for-delete":
             yield from _of_uuid(snapshot, "U", call.body.get("uuid"))
         case "/security-policy-draft":
             yield from _of_uuid(snapshot, "U", call.body.get("scope_uuid"))
@@ -143,10 +147,29 @@ def _typed(letter: str, name: Any, fields: tuple[str, ...] = ()) -> Iterable[Par
         yield letter, dashed_name, fields
 
 
-def _of_uuid(snapshot: Snapshot, letter: str, uuid: Any) -> Iterable[Part]:
+def _changed_reference(body: Json) -> tuple[str, ...]:
+    """The field that a ``ref-update`` changes."""
+    target = body.get("ref-type")
+    return (f"{target.replace('-', '_')}_refs",) if isinstance(target, str) else ()
+
+
+def _changed_collections(call: Call) -> tuple[str, ...]:
+    """The fields that a ``prop-collection-update`` changes."""
+    updates = call.body.get("updates")
+    fields = (
+        [one.get("field") for one in updates if isinstance(one, dict)]
+        if isinstance(updates, list)
+        else []
+    )
+    return tuple(one for one in fields if isinstance(one, str))
+
+
+def _of_uuid(
+    snapshot: Snapshot, letter: str, uuid: Any, fields: tuple[str, ...] = ()
+) -> Iterable[Part]:
     record = snapshot.get(uuid) if isinstance(uuid, str) else None
     if record is not None:
-        yield letter, record.type, ()
+        yield letter, record.type, fields
 
 
 def _of_documents(letters: str, documents: Any) -> Iterable[Part]:
@@ -160,17 +183,26 @@ def _of_documents(letters: str, documents: Any) -> Iterable[Part]:
 
 def _of_operations(snapshot: Snapshot, operations: Any) -> Iterable[Part]:
     letters = {"create": "C", "update": "U", "delete": "D"}
+    made: dict[Any, Any] = {}
     for one in operations if isinstance(operations, list) else []:
         if not isinstance(one, dict):
             continue
         operation = one.get("operation")
+        if not isinstance(operation, str):
+            continue
         if operation in letters:
             inner = one.get("object")
-            fields = tuple(inner) if isinstance(inner, dict) else ()
-            yield from _typed(letters[operation], one.get("type"), fields)
-        elif isinstance(operation, str):
-            call = Call(f"/{operation}", "C", one, {})
-            yield from parts_of(snapshot, call)
+            inner = inner if isinstance(inner, dict) else {}
+            yield from _typed(letters[operation], one.get("type"), tuple(inner))
+            if operation == "create" and isinstance(inner.get("uuid"), str):
+                made[inner["uuid"]] = one.get("type")
+            continue
+        call = Call(f"/{operation}", "C", one, {})
+        yield from parts_of(snapshot, call)
+        uuid = one.get("uuid")
+        if operation == "prop-collection-update" and isinstance(uuid, str) and uuid in made:
+            # It names no type, and the object is not there yet.
+            yield from _typed("U", made[uuid], _changed_collections(call))
 
 
 DEFAULT_RULES: tuple[tuple[str, str | None, str], ...] = (

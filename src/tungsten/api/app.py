@@ -72,6 +72,9 @@ REVISION = re.compile(r"[0-9]{1,19}")
 HOSTS_KNOWN = 64
 """Host headers that were found good and are not looked at again."""
 
+MOST_WATCHES = 64
+"""Streams that one user may have open, so that others find the server free."""
+
 HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 """A Host header: a name or address and a port, and nothing that would make an href differ."""
 
@@ -255,8 +258,24 @@ class ApiApp:
                 f"Host '{errors.echo(host)}' is not served here; add it to api.allowed_hosts",
                 status=421,
             )
-        if request.headers.get("sec-fetch-site") == "cross-site" and request.method != "GET":
+        if request.method not in ("GET", "HEAD") and self._is_foreign(request, host):
             raise errors.Forbidden("Requests from pages of other sites are not accepted")
+
+    def _is_foreign(self, request: Request, host: str) -> bool:
+        """Whether a page of another site makes a browser send this.
+
+        Browsers always name the page's origin; how it relates to this server
+        (``Sec-Fetch-Site``) they tell to servers on TLS and on their own machine only.
+        """
+        if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+            return True
+        origin = request.headers.get("origin")
+        if origin is None:
+            return False
+        scheme, _, place = origin.partition("://")
+        name = place.rpartition(":")[0] or place
+        own = {one.lower() for one in self.settings.allowed_hosts}
+        return scheme not in ("http", "https") or (place != host and name.lower() not in own)
 
     def _is_good(self, host: str) -> bool:
         good = host_allowed(host, self._hosts)
@@ -288,9 +307,11 @@ class ApiApp:
         if len(parts) == 3 and parts[0] == "virtual-network" and parts[2] in NETWORK_OPERATIONS:
             operation = self._network_operation(parts[1], NETWORK_OPERATIONS[parts[2]])
             return await _by_method(request, {"POST": operation})(request)
-        if request.method == "DELETE" and len(parts) == 2 and parts[0][:-1] in RESOURCE_TYPES:
+        if request.method == "DELETE" and len(parts) == 2 and parts[0].endswith("s"):
             # Some clients delete below the collection.
-            return await self._delete(request, RESOURCE_TYPES[parts[0][:-1]], parts[1])
+            declared_ = RESOURCE_TYPES.get(parts[0][:-1])
+            if declared_ is not None:
+                return await self._delete(request, declared_, parts[1])
         if request.method == "POST" and len(parts) == 1 and parts[0].endswith("s"):
             raise errors.unknown_type(parts[0][:-1])
         raise NotFound(f"Not found: '{errors.echo(path)}'")
@@ -468,6 +489,8 @@ class ApiApp:
         last = request.headers.get("last-event-id") or request.query_params.get("since") or None
         if last is not None and not REVISION.fullmatch(last):
             raise BadRequest(f"Last-Event-ID must be a revision, not {errors.echo(last)}")
+        if sum(1 for one in self._watches if one.is_for(CALLER.get())) >= MOST_WATCHES:
+            raise ApiFault(f"{MOST_WATCHES} watches of one user are open already", status=429)
         stream = watch.Watch(
             self.engine.store,
             types,

@@ -116,9 +116,14 @@ def require_links(
     snapshot: Snapshot, caller: Caller, resource: Resource, before: Resource | None = None
 ) -> None:
     """What an object newly refers to must be there for the caller to refer to."""
-    if caller.admin:
-        return
-    for uuid in sorted(_targets(resource) - (_targets(before) if before else set())):
+    if not caller.admin:
+        known = _targets(before) if before else set()
+        require_links_to(snapshot, caller, _targets(resource) - known)
+
+
+def require_links_to(snapshot: Snapshot, caller: Caller, targets: Iterable[str]) -> None:
+    """Raise Forbidden unless a caller may refer to all objects with these uuids."""
+    for uuid in sorted(targets):
         record = snapshot.get(uuid)
         if record is not None:
             require_record(snapshot, caller, record, LINK)
@@ -128,16 +133,32 @@ def _targets(resource: Resource) -> set[str]:
     return {ref.uuid for field in type_of(resource).references for ref in getattr(resource, field)}
 
 
-def require_delete(snapshot: Snapshot, caller: Caller, record: Record) -> None:
-    """An object is deleted by its owner, who may write it."""
+def require_owner(snapshot: Snapshot, caller: Caller, resource: Resource, bits: int) -> None:
+    """Raise Forbidden unless a caller has all of ``bits`` on an object and owns it."""
     if caller.admin:
         return
-    resource = from_record(record)
-    require(snapshot, caller, resource, WRITE)
+    require(snapshot, caller, resource, bits)
     perms2 = perms2_of(snapshot, resource)
     owner = (perms2.owner if perms2 else None) or ""
     if not same_id(caller.project_id, owner):
-        raise denied(caller, WRITE, owner)
+        raise denied(caller, bits, owner)
+
+
+def require_delete(snapshot: Snapshot, caller: Caller, record: Record) -> None:
+    """An object is deleted by its owner, who may write it."""
+    if not caller.admin:
+        require_owner(snapshot, caller, from_record(record), WRITE)
+
+
+def require_permissions_kept(
+    snapshot: Snapshot, caller: Caller, old: Resource, new: Resource
+) -> None:
+    """Who may use an object is its owner's to say, however it is said.
+
+    Otherwise whoever may write it could give it to itself, and then delete it.
+    """
+    if not caller.admin and new.perms2 != old.perms2:
+        require_owner(snapshot, caller, old, READ | WRITE)
 
 
 def without_unseen(snapshot: Snapshot, caller: Caller, shown: Json) -> Json:

@@ -7,6 +7,7 @@ list as it is stored, so that element 10 comes after element 9.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tungsten.api import bodies, errors, objects
@@ -26,6 +27,9 @@ from tungsten.model import (
 )
 from tungsten.store.base import Snapshot
 from tungsten.store.records import from_record
+
+_PLACE = re.compile(r"[0-9]{1,9}")
+"""A position in a list."""
 
 
 def get(snapshot: Snapshot, query: dict[str, str]) -> Json:
@@ -121,7 +125,7 @@ def _change_list(declared: ResourceType, field: Field, elements: list[Any], aske
         return
     if operation not in ("modify", "delete"):
         raise _unsupported(operation, field, "add, modify, delete")
-    if position is None or not position.isdecimal() or int(position) >= len(elements):
+    if position is None or not _PLACE.fullmatch(position) or int(position) >= len(elements):
         raise BadRequest(
             f"{field.name} has no element at position {echo(position or 'None')}; it has "
             f"{len(elements)} elements"

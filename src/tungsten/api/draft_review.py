@@ -105,6 +105,7 @@ def _update(write: Write, draft: Resource, record: Record) -> None:
     draft.uuid = before.uuid
     draft.parent_type, draft.parent_uuid = before.parent_type, before.parent_uuid
     draft.id_perms = permissions.change_id_perms(before.id_perms, draft.id_perms)
+    draft.perms2 = before.perms2  # what was said of it since the draft was made stands
     write.touch(draft)
     write.save(draft, record)
 

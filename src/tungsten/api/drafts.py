@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import uuid4
 
-from tungsten.api import errors
+from tungsten.api import authority, errors
 from tungsten.api.errors import BadRequest
 from tungsten.api.permissions import halves
 from tungsten.api.transactions import Write
@@ -107,8 +107,11 @@ def shown(record: Record) -> str:
 def redirect_new(write: Write, resource: Resource) -> None:
     """What is made while drafts are on is made as a draft (a rule asked before names are)."""
     type_, name = type_of(resource).name, tuple(resource.fq_name)
-    if not is_draft(name) and management(write.tx, scope_of(name)) is None:
+    place = management(write.tx, scope_of(name))
+    if not is_draft(name) and place is None:
         return
+    if place is not None:  # who may not write here is not told what is taken
+        authority.require_record(write.tx, write.caller, place, authority.WRITE)
     holder = write.tx.find(type_, name_in_force(name))
     if holder is not None:
         raise errors.duplicate_name(holder.fq_name, holder.uuid)

@@ -98,14 +98,16 @@ def wrong_type(type_: str, uuid: str) -> NotFound:
     return NotFound(f"No {type_} object found for id {uuid}")
 
 
-def duplicate_name(fq_name: Iterable[str], holder: str) -> Conflict:
-    """The name is taken."""
-    return Conflict(f"{name_list(fq_name)} already exists with uuid: {holder}")
+def duplicate_name(fq_name: Iterable[str], holder: str | None) -> Conflict:
+    """The name is taken; by whom (a uuid) is told to who may know."""
+    known = f" with uuid: {holder}" if holder else ""
+    return Conflict(f"{name_list(fq_name)} already exists{known}")
 
 
-def duplicate_id(uuid: str, fq_name: Iterable[str]) -> Conflict:
-    """The uuid is taken."""
-    return Conflict(f"{uuid} already exists with fq_name: {name_list(fq_name)}")
+def duplicate_id(uuid: str, fq_name: Iterable[str] | None) -> Conflict:
+    """The uuid is taken; by whom (a name) is told to who may know."""
+    known = f" with fq_name: {name_list(fq_name)}" if fq_name is not None else ""
+    return Conflict(f"{uuid} already exists{known}")
 
 
 def missing_parent(fq_name: Iterable[str], type_: str) -> BadRequest:

@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from tungsten.api import bodies, objects
+from tungsten.api import authority, bodies, objects
 from tungsten.api.bodies import Json
 from tungsten.api.errors import ApiFault, BadRequest, Conflict, echo
 from tungsten.api.resources.security import rules_of
@@ -178,6 +178,7 @@ class _Run:
             fields = _without_given(one.declared, fields)
             made = objects.create(self.write, one.declared, fields, drop=self.drop)
             return _result(one, made.uuid, "created")
+        authority.require_record(self.write.tx, self.write.caller, held, authority.WRITE)
         asked = one.fields.get("uuid")
         if asked is not None and asked != held.uuid:
             raise Conflict(f"its uuid here is {held.uuid}, not {echo(asked)}")
@@ -231,9 +232,21 @@ def _without_uuid(rule: PolicyRuleType) -> bytes:
 def _delete(write: Write, one: Document, base: str) -> Json:
     held = write.tx.find(*one.key)
     if held is None:
+        _require_place(write, one)
         return _result(one, None, "absent")
     objects.delete(write, one.declared, held.uuid, base)
     return _result(one, held.uuid, "deleted")
+
+
+def _require_place(write: Write, one: Document) -> None:
+    """That an object is not there is told to who may look where it would be.
+
+    Otherwise names could be tried out: what is there and another's is refused.
+    """
+    for key in _parents(one):
+        parent = write.tx.find(*key)
+        if parent is not None:
+            authority.require_record(write.tx, write.caller, parent, authority.WRITE)
 
 
 # The order.

@@ -20,6 +20,10 @@ FEW = 16
 """Elements up to which each is looked up for what others keep of it."""
 
 
+DEEPEST = 16
+"""Parts of a name up to which a colon in a query may be one that joins parts."""
+
+
 def listed(
     snapshot: Snapshot,
     declared: ResourceType,
@@ -169,7 +173,7 @@ def _named(snapshot: Snapshot, type_: str, parts: tuple[str, ...]) -> Record | N
     The last part of a name may have colons in it (``target:64512:1``, ``ge-0/0/0:1``), which
     the text of a query does not tell from those that join parts.
     """
-    for depth in range(len(parts), 0, -1):
+    for depth in range(min(len(parts), DEEPEST), 0, -1):
         found = snapshot.find(type_, (*parts[: depth - 1], ":".join(parts[depth - 1 :])))
         if found is not None:
             return found

@@ -98,9 +98,10 @@ class LocalAdmin:
             return "HTTP_AUTHORIZATION header missing"
         user, password = credentials(header) or ("", "")
         source = (scope.get("client") or ("", 0))[0]
-        who = (source, user[:64])
-        await asyncio.sleep(self._attempts.wait(who, time.monotonic()))
         same_user = hmac.compare_digest(user.encode(), self._user.encode())
+        # All wrong names are one: who makes up names would have the right one's attempts forgotten.
+        who = (source, self._user if same_user else "")
+        await asyncio.sleep(self._attempts.wait(who, time.monotonic()))
         if hmac.compare_digest(password.encode(), self._password) and same_user:
             self._attempts.passed(who)
             return None

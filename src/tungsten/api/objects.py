@@ -170,14 +170,12 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     hooks = hooks_of(declared.name)
     for rename in hooks.name:
         rename(write, resource)
-    holder = write.tx.find(declared.name, tuple(resource.fq_name))
-    if holder is not None:
-        raise errors.duplicate_name(resource.fq_name, holder.uuid)
     asked_parent = resource.parent_type or bodies.text(fields, "parent_type")
     resource.parent_type = parent_type(declared, resource, asked_parent)
-    resource.uuid = new_uuid(write, chosen)
+    resource.uuid = bodies.uuid(chosen) if chosen else str(uuid4())
     parent = parent_of(write, resource)
     authority.require_parent(write.tx, write.caller, parent)
+    refuse_taken(write, declared, resource)
     resource.parent_uuid = parent.uuid if parent is not None else None
     permissions.fill_id_perms(resource, write.now, write.caller)
     permissions.fill_perms2(resource, parent, own_uuid=bool(chosen), caller=write.caller)
@@ -193,14 +191,19 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     return resource
 
 
-def new_uuid(write: Write, chosen: str | None) -> str:
-    """The uuid of a new object: the client's if it is free, else a random one."""
-    if not chosen:
-        return str(uuid4())
-    record = write.tx.get(bodies.uuid(chosen))
-    if record is not None:
-        raise errors.duplicate_id(chosen, record.fq_name)
-    return chosen
+def refuse_taken(write: Write, declared: ResourceType, resource: Resource) -> None:
+    """Raise Conflict when the name or the uuid of a new object is another's.
+
+    It says whose only to those who may know of the other.
+    """
+    holder = write.tx.find(declared.name, tuple(resource.fq_name))
+    if holder is not None:
+        seen = authority.may_see(write.tx, write.caller, holder)
+        raise errors.duplicate_name(resource.fq_name, holder.uuid if seen else None)
+    holder = write.tx.get(resource.uuid)
+    if holder is not None:
+        seen = authority.may_see(write.tx, write.caller, holder)
+        raise errors.duplicate_id(resource.uuid, holder.fq_name if seen else None)
 
 
 def parent_type(declared: ResourceType, resource: Resource, asked: str | None) -> str | None:
@@ -293,6 +296,7 @@ def change(
         refuse_tag_twice(write, new)
     for keep_rule in hooks_of(declared.name).update:
         keep_rule(write, old, new)
+    authority.require_permissions_kept(write.tx, write.caller, old, new)
     for field in mirror.fields:
         if references.refs_of(new, field) == references.refs_of(old, field):
             setattr(new, field, references.refs_of(from_record(record), field))
@@ -338,14 +342,19 @@ def _remove_later(write: Write, record: Record, base: str) -> None:
         for holder in write.tx.referrers(record.uuid)
         if _keeps_target(write, holder, record.uuid) and drafts.holds(write.tx, holder)
     ]
-    _refuse_if_held(holders, base)
+    _refuse_if_held(write, holders, base)
     drafts.mark_deleted(write, record)
 
 
-def _refuse_if_held(holders: list[Record], base: str) -> None:
+def _refuse_if_held(write: Write, holders: list[Record], base: str) -> None:
     if holders:
-        first = [holder for holder in holders if holder.type == holders[0].type]
-        raise errors.still_referred([href(base, holder) for holder in first])
+        raise errors.still_referred(_told(write, holders, base))
+
+
+def _told(write: Write, records: list[Record], base: str) -> list[str]:
+    """The addresses of those of the first type among ``records`` that the caller may know of."""
+    seen = [one for one in records if authority.may_see(write.tx, write.caller, one)]
+    return [href(base, one) for one in seen if one.type == seen[0].type]
 
 
 def remove(write: Write, record: Record, base: str) -> None:
@@ -357,12 +366,11 @@ def remove(write: Write, record: Record, base: str) -> None:
     children = write.tx.children(record.uuid)
     blocking = [child for child in children if _keeps_parent(child, record)]
     if blocking:
-        first = [child for child in blocking if child.type == blocking[0].type]
-        raise errors.children_present([href(base, child) for child in first])
+        raise errors.children_present(_told(write, blocking, base))
     referrers = write.tx.referrers(record.uuid)
     if not record.provenance:
         holders = [holder for holder in referrers if _keeps_target(write, holder, record.uuid)]
-        _refuse_if_held(holders, base)
+        _refuse_if_held(write, holders, base)
     for child in children:
         remove(write, child, base)
     for holder in write.tx.referrers(record.uuid):

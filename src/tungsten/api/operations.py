@@ -55,7 +55,8 @@ def _writes(change: Callable[[Write, Json], Any]) -> Operation:
 
 async def _user_agent(engine: Engine, asked: Asked) -> Json | None:
     if user_agent.operation(asked.body) == user_agent.RETRIEVE:
-        return await engine.read(lambda snapshot: user_agent.retrieve(snapshot, asked.body))
+        caller = CALLER.get()
+        return await engine.read(lambda snapshot: user_agent.retrieve(snapshot, caller, asked.body))
     await engine.write(lambda write: user_agent.change(write, asked.body))
     return None
 

@@ -11,7 +11,8 @@ The answer tells the ``revision`` that it is about, what would become of each do
 for what the compiler makes of them, and ``faults``: what the compiler could not do and why.
 A change has ``before`` and ``after``, an object as the API takes it, or null; an object that the
 compiler made has ``derived_from``. Numbers, uuids and addresses that would be given out are a
-forecast: another change may get them first.
+forecast: another change may get them first. A caller is shown what it may see; ``faults`` name
+objects of anyone, and are for those who see all.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from typing import Any
 import msgspec
 
 from tungsten.api import bodies, intent
-from tungsten.api.authority import may_see
+from tungsten.api.authority import may_see, without_unseen
 from tungsten.api.bodies import Json
 from tungsten.api.errors import of_store
 from tungsten.api.intent import Intent
 from tungsten.api.transactions import Write
 from tungsten.compiler.forecast import Forecaster
 from tungsten.model import to_fields
-from tungsten.store.base import Record, Snapshot, StoreError
+from tungsten.store.base import Record, StoreError
 from tungsten.store.overlay import Difference, Overlay
 from tungsten.store.records import from_record
 
@@ -56,6 +57,9 @@ def run(write: Write, asked: Intent, base: str, *, drop: bool, compiling: bool) 
         forecast = forecaster.follow(written)
         derived += forecast.differences
         faults = [*forecaster.standing.faults, *forecast.faults]
+        if not write.caller.sees_all:
+            # They name objects of anyone.
+            faults = []
     people = [one for one in written if not one.record.provenance]
     return {
         "revision": overlay.revision,
@@ -70,12 +74,12 @@ def run(write: Write, asked: Intent, base: str, *, drop: bool, compiling: bool) 
 def _changes(write: Write, differences: list[Difference]) -> list[Json]:
     """The changes that the caller may see, creations first."""
     shown = [
-        _change(write.tx, one) for one in differences if may_see(write.tx, write.caller, one.record)
+        _change(write, one) for one in differences if may_see(write.tx, write.caller, one.record)
     ]
     return sorted(shown, key=lambda one: (ORDER[one["action"]], one["type"], one["fq_name"]))
 
 
-def _change(overlay: Snapshot, difference: Difference) -> Json:
+def _change(write: Write, difference: Difference) -> Json:
     record = difference.record
     action = "update"
     if difference.before is None or difference.after is None:
@@ -85,19 +89,26 @@ def _change(overlay: Snapshot, difference: Difference) -> Json:
         "type": record.type,
         "fq_name": [*record.fq_name],
         "uuid": record.uuid,
-        "before": document(difference.before),
-        "after": document(difference.after),
+        "before": _seen(write, difference.before),
+        "after": _seen(write, difference.after),
     }
     if record.provenance:
-        shown["derived_from"] = _source(overlay, record.provenance)
+        shown["derived_from"] = _source(write, record.provenance)
     return shown
 
 
-def _source(overlay: Snapshot, provenance: str) -> Json:
+def _seen(write: Write, record: Record | None) -> Any:
+    """A record as the caller may see it, without references to what it may not."""
+    shown = document(record)
+    return None if shown is None else without_unseen(write.tx, write.caller, shown)
+
+
+def _source(write: Write, provenance: str) -> Json:
     """Which object a derived one is of, by what its record says."""
     type_, _, uuid = provenance.rpartition(":")
-    record = overlay.get(uuid)
-    return {"type": type_, "uuid": uuid, "fq_name": [*record.fq_name] if record else []}
+    record = write.tx.get(uuid)
+    name = [*record.fq_name] if record and may_see(write.tx, write.caller, record) else []
+    return {"type": type_, "uuid": uuid, "fq_name": name}
 
 
 def document(record: Record | None) -> Any:

@@ -8,6 +8,7 @@ of the type; the other anchors then filter what the first one gives.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ import msgspec
 
 from tungsten.api.bodies import is_uuid
 from tungsten.api.errors import BadRequest, echo
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 NO_MARKERS = frozenset({"", "None", "null", "0"})
 
@@ -117,7 +120,7 @@ def page(marker: str | None, limit: str | None, default_limit: int) -> Page | No
         return None
     size = default_limit
     if limit is not None and limit not in NO_MARKERS:
-        if not limit.isdecimal() or int(limit) < 1:
+        if not _NUMBER.fullmatch(limit) or int(limit) < 1:
             raise BadRequest(f"Invalid page_limit {echo(limit)}: expected a positive number")
         size = int(limit)
     if marker in NO_MARKERS:

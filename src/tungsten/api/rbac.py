@@ -20,8 +20,9 @@ from tungsten.model.access import RbacRuleType
 
 LETTERS = {"GET": "R", "HEAD": "R", "POST": "C", "PUT": "U", "DELETE": "D"}
 
-BY_NAME_ONLY = frozenset({"api-access-list"})
-"""What rules of ``*`` do not let anyone change, since it would let them change the rules."""
+BY_NAME_ONLY = frozenset({"api-access-list", "int-pool", "int-pools"})
+"""What rules of ``*`` do not let anyone change: the rules themselves, and the pools of numbers,
+which are nobody's and hence everybody's."""
 
 Rules = Mapping[tuple[str, str], Mapping[str, frozenset[str]]]
 """(object, field or ``*``) -> role -> letters."""

@@ -155,6 +155,10 @@ class Watch:
         for one in events:
             self._queue.put_nowait(one)
 
+    def is_for(self, caller: Caller) -> bool:
+        """Whether it is read by that user."""
+        return bool(caller.user_id) and self._caller.user_id == caller.user_id
+
     def end(self) -> None:
         """End the stream: what was not sent yet is dropped."""
         while not self._queue.empty():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tungsten.api import drafts
+from tungsten.api import authority, drafts
 from tungsten.api.errors import BadRequest, NotFound, echo, name_list
 from tungsten.api.resources.hooks import Hooks
 from tungsten.api.resources.security import PROTOCOLS, check_protocol
@@ -167,6 +167,8 @@ def settle_ends(write: Write, rule: FirewallRule) -> None:
             found = _group(write, rule, end.address_group)
             end.address_group = ":".join(drafts.name_in_force(found.fq_name))
             groups[found.uuid] = Ref(list(found.fq_name), found.uuid)
+    before = {ref.uuid for ref in (*rule.tag_refs, *rule.address_group_refs)}
+    authority.require_links_to(write.tx, write.caller, {*tags, *groups} - before)
     rule.tag_refs = list(tags.values())
     rule.address_group_refs = list(groups.values())
 

@@ -6,6 +6,7 @@ import re
 from ipaddress import IPv4Address
 from typing import Any
 
+from tungsten.api import authority
 from tungsten.api.errors import ApiFault, BadRequest, Conflict, Forbidden, echo, name_list
 from tungsten.api.resources import route_targets
 from tungsten.api.resources.drafting import begin_drafts, switch_drafts
@@ -95,7 +96,7 @@ def _checks(write: Write, config: GlobalSystemConfig) -> None:
 # -- virtual-DNS ----------------------------------------------------------------------------
 
 
-def check_virtual_dns(write: Write, dns: VirtualDns) -> None:
+def check_virtual_dns(write: Write, dns: VirtualDns, old: VirtualDns | None = None) -> None:
     """The name and data of a virtual DNS server."""
     if not DNS_NAME.fullmatch(dns.fq_name[-1]):
         raise Forbidden(
@@ -108,18 +109,22 @@ def check_virtual_dns(write: Write, dns: VirtualDns) -> None:
         raise Forbidden(f"Domain name does not adhere to DNS standards: {echo(data.domain_name)}")
     if data.default_ttl_seconds is not None and not 0 <= data.default_ttl_seconds <= MAX_TTL:
         raise BadRequest(f"Invalid value for TTL: {data.default_ttl_seconds}, 0 to {MAX_TTL}")
-    if data.next_virtual_DNS:
+    before = old.virtual_DNS_data.next_virtual_DNS if old and old.virtual_DNS_data else None
+    if data.next_virtual_DNS and data.next_virtual_DNS != before:
         _check_next_dns(write, data.next_virtual_DNS)
 
 
 def _check_next_dns(write: Write, following: str) -> None:
+    """The next server is there to be referred to: naming it keeps it from being deleted."""
     try:
         IPv4Address(following)
     except ValueError:
-        if write.tx.find("virtual-DNS", tuple(following.split(":"))) is None:
+        record = write.tx.find("virtual-DNS", tuple(following.split(":")))
+        if record is None:
             raise BadRequest(
                 f"Invalid Virtual Forwarder(next virtual dns server): {echo(following)}"
             ) from None
+        authority.require_record(write.tx, write.caller, record, authority.LINK)
 
 
 def refuse_used_dns(write: Write, dns: VirtualDns) -> None:
@@ -142,7 +147,7 @@ HOOKS: dict[str, Hooks[Any]] = {
     ),
     "virtual-DNS": Hooks[VirtualDns](
         create=(check_virtual_dns,),
-        update=(lambda write, old, new: check_virtual_dns(write, new),),
+        update=(lambda write, old, new: check_virtual_dns(write, new, old),),
         delete=(refuse_used_dns,),
     ),
 }
