@@ -120,7 +120,7 @@ def own_bgp(graph: ConfigGraph, name: str, asn: int, router_id: bytes) -> OwnBgp
     if params is not None:
         asn = params.local_autonomous_system or params.autonomous_system or asn
     restart_time, helper = 0, True
-    for resource in graph.resources("global-system-config").values():
+    for resource in graph.resources("global-system-config"):
         assert isinstance(resource, GlobalSystemConfig)
         restart = resource.graceful_restart_parameters
         if restart is not None and restart.enable:
@@ -158,7 +158,7 @@ def neighbor_configs(
 def _peerings(
     graph: ConfigGraph, us: BgpRouter
 ) -> Iterable[tuple[BgpRouter, BgpPeeringAttributes | None]]:
-    routers = graph.resources("bgp-router")
+    routers = {router.uuid: router for router in graph.resources("bgp-router")}
     for ref in us.bgp_router_refs:
         other = routers.get(ref.uuid)
         if isinstance(other, BgpRouter):

@@ -32,7 +32,8 @@ from tungsten.xmpp.stanzas import (
     Stanza,
 )
 
-from .config_graph import ConfigGraph, GraphDelta, Link, Node, Vertex
+from .config_graph import ConfigGraph, GraphDelta, Link
+from .config_nodes import AttrNode, Node, Vertex
 from .config_traversal import FOLLOWED
 
 OBJECTS_PER_MESSAGE = 16
@@ -67,7 +68,7 @@ class ConfigClient:
         self.connection = connection
         self.machines: set[str] = set()
         self.closure: set[Vertex] = set()
-        self.nodes_sent: dict[Vertex, Node] = {}
+        self.nodes_sent: dict[Vertex, Node | AttrNode] = {}
         self.links_sent: set[Link] = set()
         self.is_complete = False
         self.messages = 0
@@ -160,7 +161,7 @@ class ConfigExporter:
     # --- closures
 
     def _awaiting(self, vertex: Vertex) -> set[ConfigClient]:
-        node = self._graph.nodes.get(vertex)
+        node = self._graph.node(vertex)
         clients = set(self._awaited.get(vertex[1], ()))
         if node is not None:
             clients |= self._awaited.get(node.uuid, set())
@@ -170,27 +171,20 @@ class ConfigExporter:
         left, right, _ = link
         return self._interested.get(left, set()) | self._interested.get(right, set())
 
-    def _machines(self, client: ConfigClient) -> Iterator[Vertex]:
-        """Vertices of the subscribed machines that exist."""
+    def _machines(self, client: ConfigClient) -> Iterator[Node]:
+        """The subscribed machines that exist."""
         for machine in client.machines:
-            vertex = ("virtual-machine", machine)
-            if vertex in self._graph.nodes:
-                yield vertex
-                continue
-            other = self._graph.vertex_of(machine)
-            if other is not None and other[0] == "virtual-machine":
-                yield other
+            node = self._graph.node(("virtual-machine", machine)) or self._graph.node_of(machine)
+            if node is not None and node.vertex[0] == "virtual-machine":
+                yield node
 
     def _walk(self, client: ConfigClient) -> None:
         """Find the closure from the start."""
         closure: set[Vertex] = set()
-        if client.start in self._graph.nodes:
-            closure.add(client.start)
-            pending = [client.start]
-            for machine in self._machines(client):
-                if machine not in closure:
-                    closure.add(machine)
-                    pending.append(machine)
+        start = self._graph.node(client.start)
+        if start is not None:
+            pending = [start, *self._machines(client)]
+            closure.update(node.vertex for node in pending)
             self._reach(closure, pending)
         for vertex in client.closure - closure:
             if vertex != client.start:
@@ -201,33 +195,37 @@ class ConfigExporter:
         client.closure = closure
 
     def _extend(self, client: ConfigClient, link: Link) -> None:
-        """Let the closure grow over a new link."""
+        """Let the closure grow over a new link.
+
+        A link from the node of what a link says comes with the link to it, from the other side.
+        """
         left, right, metadata = link
-        reached: set[Vertex] = set()
+        pending = []
         for end, other in ((left, right), (right, left)):
-            if (
-                end in client.closure
-                and other not in client.closure
-                and metadata in FOLLOWED[end[0]]
-                and other[0] in FOLLOWED
-            ):
-                client.closure.add(other)
-                reached.add(other)
-        if reached:
+            if end in client.closure and other not in client.closure:
+                node = self._graph.node(end)
+                if node is not None and metadata in FOLLOWED[end[0]] and other[0] in FOLLOWED:
+                    pending.append(node)
+        if pending:
             grown = set(client.closure)
-            self._reach(grown, list(reached))
-            for vertex in (grown - client.closure) | reached:
+            self._reach(grown, pending)
+            for vertex in grown - client.closure:
                 self._interested.setdefault(vertex, set()).add(client)
             client.closure = grown
 
-    def _reach(self, closure: set[Vertex], pending: list[Vertex]) -> None:
-        graph = self._graph
+    def _reach(self, closure: set[Vertex], pending: list[Node]) -> None:
+        """Add what is reached from some nodes that are in a closure already."""
         while pending:
-            vertex = pending.pop()
-            followed = FOLLOWED[vertex[0]]
-            for metadata, other in graph.neighbors(vertex):
-                if metadata in followed and other not in closure and other[0] in FOLLOWED:
-                    closure.add(other)
+            node = pending.pop()
+            for metadata, between, other in self._graph.joins(node, FOLLOWED[node.vertex[0]]):
+                if between is not None:
+                    if metadata not in FOLLOWED:
+                        continue
+                    closure.add(between)
+                    if metadata not in FOLLOWED[metadata]:
+                        continue
+                if other.vertex not in closure and other.vertex[0] in FOLLOWED:
+                    closure.add(other.vertex)
                     pending.append(other)
 
     def _uninterest(self, client: ConfigClient, vertex: Vertex) -> None:
@@ -251,24 +249,34 @@ class ConfigExporter:
 
     # --- telling
 
-    def _links(self, client: ConfigClient) -> set[Link]:
-        """Links between vertices of the closure, and to the subscribed machines."""
+    def _wanted(self, client: ConfigClient) -> tuple[dict[Vertex, Node | AttrNode], set[Link]]:
+        """The nodes of the closure, links between them, and links to the subscribed machines.
+
+        What a link says is in the closure only when the record that says so is, too: see
+        :mod:`tungsten.control.config_traversal`.
+        """
         closure = client.closure
-        links = {
-            link
-            for vertex in closure
-            for (_, other), link in self._graph.neighbors(vertex).items()
-            if other in closure
-        }
+        nodes: dict[Vertex, Node] = {}
+        attributes: dict[Vertex, AttrNode] = {}
+        links: set[Link] = set()
+        for node in filter(None, map(self._graph.node, closure)):
+            nodes[node.vertex] = node
+            for link in self._graph.links(node):
+                if link[0] in closure and link[1] in closure:
+                    links.add(link)
+            for said in self._graph.attributes(node):
+                # If it is said at both ends, then one of them, always the same.
+                known = attributes.get(said.vertex)
+                if said.vertex in closure and (known is None or said.one < known.one):
+                    attributes[said.vertex] = said
         if client.start in closure:
             links.update(
-                (client.start, machine, MACHINE_LINK) for machine in self._machines(client)
+                (client.start, machine.vertex, MACHINE_LINK) for machine in self._machines(client)
             )
-        return links
+        return {**nodes, **attributes}, links
 
     def _update(self, client: ConfigClient) -> None:
-        wanted = {vertex: self._graph.nodes[vertex] for vertex in client.closure}
-        links = self._links(client)
+        wanted, links = self._wanted(client)
         operations = list(self._difference(client, wanted, links))
         for message in _messages(operations):
             client.connection.send(message)
@@ -280,7 +288,7 @@ class ConfigExporter:
             client.connection.send(EndOfConfig())
 
     def _difference(
-        self, client: ConfigClient, wanted: dict[Vertex, Node], links: set[Link]
+        self, client: ConfigClient, wanted: dict[Vertex, Node | AttrNode], links: set[Link]
     ) -> Iterator[ConfigOperation]:
         sent = client.nodes_sent
         replaced = {
@@ -295,9 +303,7 @@ class ConfigExporter:
             yield ConfigOperation(ConfigNode(*vertex), delete=True)
         for vertex in sorted(wanted):
             node, known = wanted[vertex], sent.get(vertex)
-            if known is node:
-                continue
-            if known is None or vertex in replaced or known.body != node.body:
+            if known is None or vertex in replaced or _differ(known, node):
                 yield ConfigOperation(ConfigNode(*vertex, node.body))
         held = client.links_sent - cut
         for link in sorted(links - held):
@@ -306,6 +312,11 @@ class ConfigExporter:
             yield _link_operation(link, delete=True)
         for vertex in sorted(sent.keys() - wanted.keys()):
             yield ConfigOperation(ConfigNode(*vertex), delete=True)
+
+
+def _differ(known: Node | AttrNode, node: Node | AttrNode) -> bool:
+    """Whether a vertex has another body than before."""
+    return known is not node and known.json != node.json and known.body != node.body
 
 
 def _link_operation(link: Link, *, delete: bool = False) -> ConfigOperation:

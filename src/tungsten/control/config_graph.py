@@ -5,61 +5,45 @@ vertices under a metadata name. A resource is a node; each reference and the par
 a reference that says something (an attribute) is a node of its own between the two, typed as
 the metadata and named after both ends, with a link to each.
 
-Records come in any order. What a record contributes is kept as said (targets by uuid) and
-resolved against the vertices that exist: a reference whose other end is not there is no link
-yet, and becomes one when it comes; when a vertex goes, its links go with it. So the graph is a
-function of the set of records. :meth:`ConfigGraph.apply` answers with a :class:`GraphDelta` of
-what changed, which is all that the export to agents looks at.
+Records come in any order. What a record contributes is kept as said (targets by uuid, in its
+:class:`~tungsten.control.config_nodes.Node`) and is all that is kept: links, and nodes between
+two, are found when somebody asks for them, from what both ends' records say and which vertices
+exist. A reference whose other end is not there is no link yet, and becomes one when it comes; when
+a vertex goes, its links go with it. So the graph is a function of the set of records.
+:meth:`ConfigGraph.apply` answers with a :class:`GraphDelta` of what changed, which is all that the
+export to agents looks at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
 
-import msgspec
 import structlog
 
-from tungsten.model import Complex, ModelError, Resource, parent_link, resource_type
-from tungsten.model.common import IdPermsType, UuidType
-from tungsten.model.ifmap import (
-    attr_name,
-    attr_node,
-    node_name,
-    property_elements,
-    split_uuid,
-)
+from tungsten.model import Resource, resource_type
+from tungsten.model.ifmap import attr_name
 from tungsten.store.base import Change, ChangeKind, Record
-from tungsten.store.records import from_record
+
+from .config_nodes import AttrNode, Node, Said, Unreadable, Vertex, read
 
 _log = structlog.get_logger("tungsten.control")
 
-Vertex = tuple[str, str]
 #: (left, right, metadata)
 Link = tuple[Vertex, Vertex, str]
 
 
-@dataclass(slots=True, eq=False)
-class Node:
-    """A vertex's content. A change makes a new one; ``body`` is encoded when first asked for."""
+class Join(NamedTuple):
+    """A reference, or a parent, that is there at both ends, seen from one of them.
 
-    vertex: Vertex
-    uuid: str = ""
-    resource: Resource | None = None
-    attr: tuple[str, str, Complex] | None = None
-    _body: bytes | None = None
+    ``between`` is the vertex of what the link says, None when it says nothing.
+    """
 
-    @property
-    def body(self) -> bytes:
-        """The children of its XML node, without the name."""
-        if self._body is None:
-            if self.resource is not None:
-                self._body = property_elements(_with_uuid(self.resource))
-            elif self.attr is not None:
-                self._body = _attr_body(self.vertex, *self.attr)
-            else:
-                self._body = b""
-        return self._body
+    metadata: str
+    between: Vertex | None
+    other: Node
 
 
 @dataclass(slots=True)
@@ -75,57 +59,111 @@ class GraphDelta:
 
 
 @dataclass(slots=True)
-class _Said:
-    """What one record contributes, targets by uuid, and what of it stands in the graph."""
+class _Contribution:
+    """What a node's record puts into the graph besides the node."""
 
-    vertex: Vertex
-    references: list[tuple[str, str, Complex | None, bool]] = field(default_factory=list)
     links: set[Link] = field(default_factory=set)
-    attributes: set[Vertex] = field(default_factory=set)
+    attributes: dict[Vertex, bytes] = field(default_factory=dict)
+
+    def add(self, node: Node, said: Said, other: Node) -> None:
+        between = _between(node, said, other)
+        if said.attr is not None and between is not None:
+            self.attributes[between] = said.attr
+        self.links.update(_links(node, said, between, other))
 
 
 class ConfigGraph:
     """All nodes and links that exist now."""
 
     def __init__(self) -> None:
-        self.nodes: dict[Vertex, Node] = {}
         #: Why the last state of a record could not be read, by uuid; its former state stands.
         self.unreadable: dict[str, str] = {}
-        self._neighbors: dict[Vertex, dict[tuple[str, Vertex], Link]] = {}
-        self._by_uuid: dict[str, Vertex] = {}
-        self._said: dict[str, _Said] = {}
-        self._referrers: dict[str, set[str]] = {}
-        self._link_count: dict[Link, int] = {}
-        self._by_type: dict[str, dict[str, Resource]] = {}
+        self._by_uuid: dict[str, Node] = {}
+        self._by_type: dict[str, dict[str, Node]] = {}
+        #: by metadata and target, the uuids of those that say so: one, or a set
+        self._sayers: dict[str, dict[str, str | set[str]]] = {}
 
-    def vertex_of(self, uuid: str) -> Vertex | None:
-        """The vertex of a resource."""
+    # Reading.
+
+    def node(self, vertex: Vertex) -> Node | None:
+        """The node of a resource's vertex."""
+        return self._by_type.get(vertex[0], _NONE).get(vertex[1])
+
+    def node_of(self, uuid: str) -> Node | None:
+        """The node of a resource."""
         return self._by_uuid.get(uuid)
 
-    def neighbors(self, vertex: Vertex) -> dict[tuple[str, Vertex], Link]:
-        """Links at a vertex by (metadata, other end). Not to be changed."""
-        return self._neighbors.get(vertex, _NONE)
+    def nodes(self) -> Iterator[Node]:
+        """All nodes of resources."""
+        return iter(self._by_uuid.values())
 
-    def resources(self, type_: str) -> dict[str, Resource]:
-        """Resources of a type by uuid. Not to be changed."""
-        return self._by_type.get(type_, {})
+    def resources(self, type_: str) -> Iterator[Resource]:
+        """Resources of a type, decoded anew."""
+        return (node.resource for node in self._by_type.get(type_, _NONE).values())
 
-    def resource(self, uuid: str) -> Resource | None:
-        """The resource of a uuid."""
-        vertex = self._by_uuid.get(uuid)
-        return self.nodes[vertex].resource if vertex in self.nodes and vertex else None
+    def joins(self, node: Node, metadata: Iterable[str]) -> Iterator[Join]:
+        """What is joined to a node by links of these names, whichever end says so."""
+        names = frozenset(metadata)
+        for said in node.said:
+            if said.metadata in names:
+                other = self._by_uuid.get(said.target)
+                if other is not None:
+                    yield Join(said.metadata, _between(node, said, other), other)
+        for name in names:
+            for other, said in self._referrers(node.uuid, name):
+                yield Join(name, _between(other, said, node), other)
+
+    def links(self, node: Node) -> Iterator[Link]:
+        """The links that a node's record says and that are there. Each link has one such node."""
+        for said, other in self._targets(node):
+            yield from _links(node, said, _between(node, said, other), other)
+
+    def attributes(self, node: Node) -> Iterator[AttrNode]:
+        """What the links that a node's record says are attributed with."""
+        for said, other in self._targets(node):
+            between = _between(node, said, other)
+            if between is not None and said.attr is not None:
+                one, far = node.vertex[1], other.vertex[1]
+                yield AttrNode(between, node.vertex[0], one, far, said.attr)
+
+    def _targets(self, node: Node) -> Iterator[tuple[Said, Node]]:
+        for said in node.said:
+            other = self._by_uuid.get(said.target)
+            if other is not None:
+                yield said, other
+
+    def _referrers(self, uuid: str, metadata: str) -> Iterator[tuple[Node, Said]]:
+        sayers = self._sayers.get(metadata, _NOBODY).get(uuid)
+        if sayers is None:
+            return
+        for sayer in (sayers,) if isinstance(sayers, str) else tuple(sayers):
+            node = self._by_uuid[sayer]
+            for said in node.said:
+                if said.target == uuid and said.metadata == metadata:
+                    yield node, said
+
+    # Changing.
 
     def load(self, records: Iterable[Record]) -> GraphDelta:
         """Make the graph exactly these records."""
+        return self.replace(map(read, records))
+
+    def replace(self, things: Iterable[Node | Unreadable]) -> GraphDelta:
+        """Make the graph exactly what was read from these records."""
         delta = GraphDelta()
-        seen = set()
-        records = list(records)
-        for record in records:
-            seen.add(record.uuid)
-        for uuid in [uuid for uuid in self._said if uuid not in seen]:
+        things = list(things)
+        seen = {thing.uuid for thing in things}
+        for uuid in [uuid for uuid in self._by_uuid if uuid not in seen]:
             self._remove(uuid, delta)
-        for record in records:
-            self._put(record, delta)
+        for thing in things:
+            self._take(thing, delta)
+        return delta
+
+    def add(self, things: Iterable[Node | Unreadable]) -> GraphDelta:
+        """Take what was read from some records."""
+        delta = GraphDelta()
+        for thing in things:
+            self._take(thing, delta)
         return delta
 
     def apply(self, changes: Iterable[Change]) -> GraphDelta:
@@ -135,162 +173,124 @@ class ConfigGraph:
             if change.kind is ChangeKind.DELETED:
                 self._remove(change.record.uuid, delta)
             else:
-                self._put(change.record, delta)
+                self._take(read(change.record), delta)
         return delta
 
-    def _put(self, record: Record, delta: GraphDelta) -> None:
-        try:
-            resource = from_record(record)
-        except ModelError as error:
-            self.unreadable[record.uuid] = str(error)
-            _log.error("record_unreadable", type=record.type, uuid=record.uuid, error=str(error))
+    def _take(self, thing: Node | Unreadable, delta: GraphDelta) -> None:
+        if isinstance(thing, Unreadable):
+            self.unreadable[thing.uuid] = thing.error
+            _log.error("record_unreadable", type=thing.type, uuid=thing.uuid, error=thing.error)
             return
-        self.unreadable.pop(record.uuid, None)
-        vertex = (record.type, node_name(resource))
-        known = self._said.get(record.uuid)
-        if known is not None and known.vertex != vertex:
-            self._remove(record.uuid, delta)
+        self.unreadable.pop(thing.uuid, None)
+        known = self._by_uuid.get(thing.uuid)
+        if known is not None and known.vertex != thing.vertex:
+            self._remove(known.uuid, delta)
             known = None
-        holder = self._by_uuid_of(vertex)
-        if holder and holder != record.uuid:
-            self._remove(holder, delta)
-        fresh = known is None
-        said = known or _Said(vertex)
-        self._said[record.uuid] = said
-        self._by_uuid[record.uuid] = vertex
-        self._by_type.setdefault(record.type, {})[record.uuid] = resource
-        self.nodes[vertex] = Node(vertex, record.uuid, resource)
-        delta.nodes.add(vertex)
-        self._refer(record, resource, said)
-        self._resolve(record.uuid, delta)
-        if fresh:
-            for referrer in list(self._referrers.get(record.uuid, ())):
-                self._resolve(referrer, delta)
-
-    def _by_uuid_of(self, vertex: Vertex) -> str:
-        node = self.nodes.get(vertex)
-        return node.uuid if node is not None else ""
-
-    def _refer(self, record: Record, resource: Resource, said: _Said) -> None:
-        for _, target, _, _ in said.references:
-            self._referrers.get(target, set()).discard(record.uuid)
-        said.references = []
-        declared = resource_type(record.type)
-        for name, reference in declared.references.items():
-            for ref in getattr(resource, name):
-                said.references.append((reference.link, ref.uuid, ref.attr, False))
-        parent_type = resource.parent_type
-        if record.parent is not None and parent_type is not None:
-            link = parent_link(declared, parent_type)
-            said.references.append((link, record.parent, None, True))
-        for _, target, _, _ in said.references:
-            self._referrers.setdefault(target, set()).add(record.uuid)
-
-    def _resolve(self, uuid: str, delta: GraphDelta) -> None:
-        """Bring the links of a record in step with the vertices that exist."""
-        said = self._said[uuid]
-        links: set[Link] = set()
-        attributes: dict[Vertex, Node] = {}
-        for metadata, target, attr, is_parent in said.references:
-            other = self._by_uuid.get(target)
-            if other is None:
-                continue
-            if attr is not None:
-                vertex = (metadata, attr_name(said.vertex[1], other[1]))
-                attributes[vertex] = Node(vertex, attr=(said.vertex[1], other[1], attr))
-                links |= {(said.vertex, vertex, metadata), (vertex, other, metadata)}
-            elif is_parent:
-                links.add((other, said.vertex, metadata))
-            else:
-                links.add((said.vertex, other, metadata))
-        for link in said.links - links:
-            self._unlink(link, delta)
-        for vertex in said.attributes - attributes.keys():
-            del self.nodes[vertex]
-            delta.nodes.add(vertex)
-        for vertex, node in attributes.items():
-            known = self.nodes.get(vertex)
-            if known is None or known.attr != node.attr:
-                self.nodes[vertex] = node
-                delta.nodes.add(vertex)
-        for link in links - said.links:
-            self._link(link, delta)
-        said.links = links
-        said.attributes = set(attributes)
+        holder = self.node(thing.vertex)
+        if holder is not None and holder.uuid != thing.uuid:
+            self._remove(holder.uuid, delta)
+        before = _Contribution() if known is None else self._contribution(known)
+        self._by_uuid[thing.uuid] = thing
+        self._by_type.setdefault(thing.vertex[0], {})[thing.vertex[1]] = thing
+        if known is None or known.said != thing.said:
+            if known is not None:
+                self._unsay(known)
+            self._say(thing)
+        delta.nodes.add(thing.vertex)
+        after = self._contribution(thing)
+        if known is None:
+            self._contribute_others(thing, after)
+        self._note(before, after, delta)
 
     def _remove(self, uuid: str, delta: GraphDelta) -> None:
         self.unreadable.pop(uuid, None)
-        said = self._said.pop(uuid, None)
-        if said is None:
+        node = self._by_uuid.get(uuid)
+        if node is None:
             return
-        vertex = said.vertex
-        for link in said.links:
-            self._unlink(link, delta)
-        for attribute in said.attributes:
-            del self.nodes[attribute]
-            delta.nodes.add(attribute)
-        for _, target, _, _ in said.references:
-            self._referrers.get(target, set()).discard(uuid)
+        before = self._contribution(node)
+        self._contribute_others(node, before)
+        self._unsay(node)
         del self._by_uuid[uuid]
-        del self.nodes[vertex]
-        self._by_type[vertex[0]].pop(uuid, None)
-        delta.nodes.add(vertex)
-        for referrer in list(self._referrers.get(uuid, ())):
-            if referrer in self._said:
-                self._resolve(referrer, delta)
-        if not self._referrers.get(uuid):
-            self._referrers.pop(uuid, None)
+        del self._by_type[node.vertex[0]][node.vertex[1]]
+        delta.nodes.add(node.vertex)
+        self._note(before, _Contribution(), delta)
 
-    def _link(self, link: Link, delta: GraphDelta) -> None:
-        count = self._link_count.get(link, 0)
-        self._link_count[link] = count + 1
-        if count:
-            return
-        left, right, metadata = link
-        self._neighbors.setdefault(left, {})[metadata, right] = link
-        self._neighbors.setdefault(right, {})[metadata, left] = link
-        if link in delta.links_removed:
-            delta.links_removed.discard(link)
-        else:
-            delta.links_added.add(link)
+    def _contribution(self, node: Node) -> _Contribution:
+        contribution = _Contribution()
+        for said, other in self._targets(node):
+            contribution.add(node, said, other)
+        return contribution
 
-    def _unlink(self, link: Link, delta: GraphDelta) -> None:
-        count = self._link_count[link] - 1
-        if count:
-            self._link_count[link] = count
-            return
-        del self._link_count[link]
-        left, right, metadata = link
-        for end, other in ((left, right), (right, left)):
-            around = self._neighbors.get(end)
-            if around is not None:
-                around.pop((metadata, other), None)
-                if not around:
-                    del self._neighbors[end]
-        if link in delta.links_added:
-            delta.links_added.discard(link)
-        else:
-            delta.links_removed.add(link)
+    def _contribute_others(self, node: Node, contribution: _Contribution) -> None:
+        """Add what others' records say of a node, which is there as long as the node is."""
+        for metadata in _incoming(node.vertex[0]):
+            for other, said in self._referrers(node.uuid, metadata):
+                contribution.add(other, said, node)
+
+    def _note(self, before: _Contribution, after: _Contribution, delta: GraphDelta) -> None:
+        for link in before.links - after.links:
+            if link in delta.links_added:
+                delta.links_added.discard(link)
+            else:
+                delta.links_removed.add(link)
+        for link in after.links - before.links:
+            if link in delta.links_removed:
+                delta.links_removed.discard(link)
+            else:
+                delta.links_added.add(link)
+        for vertex in before.attributes.keys() | after.attributes.keys():
+            if before.attributes.get(vertex) != after.attributes.get(vertex):
+                delta.nodes.add(vertex)
+
+    def _say(self, node: Node) -> None:
+        for said in node.said:
+            sayers = self._sayers.setdefault(said.metadata, {})
+            known = sayers.get(said.target)
+            if known is None or known == node.uuid:
+                sayers[said.target] = node.uuid
+            elif isinstance(known, str):
+                sayers[said.target] = {known, node.uuid}
+            else:
+                known.add(node.uuid)
+
+    def _unsay(self, node: Node) -> None:
+        for said in node.said:
+            sayers = self._sayers.get(said.metadata, {})
+            known = sayers.get(said.target)
+            if isinstance(known, set):
+                known.discard(node.uuid)
+                if len(known) == 1:
+                    sayers[said.target] = known.pop()
+            elif known == node.uuid:
+                del sayers[said.target]
 
 
-def _with_uuid(resource: Resource) -> Resource:
-    """The resource with the halves of its uuid in id-perms: agents know resources by them."""
-    perms = resource.id_perms
-    if perms is not None and perms.uuid is not None:
-        return resource
-    upper, lower = split_uuid(resource.uuid)
-    halves = UuidType(uuid_mslong=upper, uuid_lslong=lower)
-    if perms is None:
-        perms = IdPermsType(enable=True, uuid=halves)
+def _between(node: Node, said: Said, other: Node) -> Vertex | None:
+    """The vertex of what a link says."""
+    if said.attr is None:
+        return None
+    return (said.metadata, attr_name(node.vertex[1], other.vertex[1]))
+
+
+def _links(node: Node, said: Said, between: Vertex | None, other: Node) -> Iterator[Link]:
+    if between is not None:
+        yield (node.vertex, between, said.metadata)
+        yield (between, other.vertex, said.metadata)
+    elif said.is_parent:
+        yield (other.vertex, node.vertex, said.metadata)
     else:
-        perms = msgspec.structs.replace(perms, uuid=halves)
-    return msgspec.structs.replace(resource, id_perms=perms)
+        yield (node.vertex, other.vertex, said.metadata)
 
 
-def _attr_body(vertex: Vertex, one: str, other: str, attr: Complex) -> bytes:
-    whole = attr_node(vertex[0], one, other, attr)
-    start = whole.index(b"<value>")
-    return whole[start : -len(b"</node>")]
+@cache
+def _incoming(type_: str) -> frozenset[str]:
+    """The names of the links by which others may say that they belong to a type's resources."""
+    declared = resource_type(type_)
+    references = [back.reference.link for back in declared.back_references.values()]
+    symmetric = [each.link for each in declared.references.values() if each.symmetric]
+    children = [child.link for child in declared.children.values()]
+    return frozenset((*references, *symmetric, *children))
 
 
-_NONE: dict[tuple[str, Vertex], Link] = {}
+_NONE: dict[str, Node] = {}
+_NOBODY: dict[str, str | set[str]] = {}

@@ -9,6 +9,7 @@ each import what the other exports, and its parent is the virtual network whose 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import structlog
 
@@ -19,9 +20,12 @@ from tungsten.model import (
     RoutingInstance,
     VirtualNetwork,
     VirtualRouter,
+    parent_link,
+    resource_type,
 )
 
-from .config_graph import ConfigGraph, GraphDelta, Vertex
+from .config_graph import ConfigGraph, GraphDelta
+from .config_nodes import Node, Vertex
 from .instances import InstanceConfig
 from .settings import ControlSettings
 from .tables import MASTER
@@ -29,6 +33,7 @@ from .tables import MASTER
 DEFAULT_ASN = 64512
 _INSTANCE = "routing-instance"
 _CONNECTION = "connection"
+_OF_NETWORK = parent_link(resource_type(_INSTANCE), "virtual-network")
 _log = structlog.get_logger("tungsten.control")
 
 
@@ -46,7 +51,7 @@ class GlobalConfig:
 def global_config(graph: ConfigGraph, settings: ControlSettings) -> GlobalConfig:
     """The global configuration; where it says nothing, the settings."""
     found: GlobalSystemConfig | None = None
-    for resource in graph.resources("global-system-config").values():
+    for resource in graph.resources("global-system-config"):
         assert isinstance(resource, GlobalSystemConfig)
         found = resource
     asn = (found.autonomous_system if found else None) or DEFAULT_ASN
@@ -68,15 +73,14 @@ def global_config(graph: ConfigGraph, settings: ControlSettings) -> GlobalConfig
 def own_router(graph: ConfigGraph, name: str) -> BgpRouter | None:
     """This node's ``bgp-router`` object."""
     wanted = [*MASTER.split(":"), name]
-    for resource in graph.resources("bgp-router").values():
-        if resource.fq_name == wanted and isinstance(resource, BgpRouter):
-            return resource
-    return None
+    node = graph.node(("bgp-router", ":".join(wanted)))
+    resource = node.resource if node is not None else None
+    return resource if isinstance(resource, BgpRouter) and resource.fq_name == wanted else None
 
 
 def router_address(graph: ConfigGraph, name: str) -> str:
     """The address of the virtual-router of a host; empty when there is none."""
-    node = graph.nodes.get(("virtual-router", f"default-global-system-config:{name}"))
+    node = graph.node(("virtual-router", f"default-global-system-config:{name}"))
     resource = node.resource if node is not None else None
     if not isinstance(resource, VirtualRouter):
         return ""
@@ -89,44 +93,36 @@ def changed_instances(graph: ConfigGraph, delta: GraphDelta) -> dict[str, Instan
     Those are the changed ones, those of changed networks, and those connected to either.
     """
     concerned = {vertex for vertex in delta.nodes if vertex[0] == _INSTANCE}
-    for left, right, _ in delta.links_added | delta.links_removed:
+    for left, right, _ in chain(delta.links_added, delta.links_removed):
         concerned |= {end for end in (left, right) if end[0] == _INSTANCE}
     for vertex in delta.nodes:
-        if vertex[0] == "virtual-network":
-            concerned |= {other for _, other in graph.neighbors(vertex) if other[0] == _INSTANCE}
-    for vertex in list(concerned):
-        concerned |= _connected(graph, vertex)
+        network = graph.node(vertex) if vertex[0] == "virtual-network" else None
+        if network is not None:
+            concerned |= {instance.vertex for instance in _joined(graph, network, _OF_NETWORK)}
+    for node in filter(None, map(graph.node, list(concerned))):
+        concerned |= {other.vertex for other in _joined(graph, node, _CONNECTION)}
     return {vertex[1]: _config(graph, vertex) for vertex in concerned}
 
 
 def _config(graph: ConfigGraph, vertex: Vertex) -> InstanceConfig | None:
-    resource = _instance(graph, vertex)
-    if resource is None:
+    node = graph.node(vertex)
+    resource = node.resource if node is not None else None
+    if not isinstance(resource, RoutingInstance):
         return None
     imports, exports = _targets(resource)
-    for other in _connected(graph, vertex):
-        neighbor = _instance(graph, other)
-        if neighbor is not None:
-            imports |= _targets(neighbor)[1]
+    assert node is not None
+    for other in _joined(graph, node, _CONNECTION):
+        neighbor = other.resource
+        assert isinstance(neighbor, RoutingInstance)
+        imports |= _targets(neighbor)[1]
     network, index = _network(graph, resource)
     return InstanceConfig(vertex[1], frozenset(imports), frozenset(exports), network, index)
 
 
-def _instance(graph: ConfigGraph, vertex: Vertex) -> RoutingInstance | None:
-    node = graph.nodes.get(vertex)
-    resource = node.resource if node is not None else None
-    return resource if isinstance(resource, RoutingInstance) else None
-
-
-def _connected(graph: ConfigGraph, vertex: Vertex) -> set[Vertex]:
-    """Instances joined to one by a connection, directly or through what the link says."""
-    found: set[Vertex] = set()
-    for metadata, other in graph.neighbors(vertex):
-        if metadata == _CONNECTION:
-            found.add(other)
-            if other[0] == _CONNECTION:
-                found |= {far for name, far in graph.neighbors(other) if name == _CONNECTION}
-    return {end for end in found if end[0] == _INSTANCE and end != vertex}
+def _joined(graph: ConfigGraph, node: Node, metadata: str) -> set[Node]:
+    """The other instances that links of a name join to a node."""
+    found = {join.other for join in graph.joins(node, (metadata,))}
+    return {other for other in found if other.vertex[0] == _INSTANCE and other is not node}
 
 
 def _targets(resource: RoutingInstance) -> tuple[set[bytes], set[bytes]]:
@@ -152,7 +148,8 @@ def _targets(resource: RoutingInstance) -> tuple[set[bytes], set[bytes]]:
 def _network(graph: ConfigGraph, resource: RoutingInstance) -> tuple[str, int]:
     if resource.parent_uuid is None:
         return "", 0
-    parent = graph.resource(resource.parent_uuid)
+    node = graph.node_of(resource.parent_uuid)
+    parent = node.resource if node is not None else None
     if not isinstance(parent, VirtualNetwork):
         return "", 0
     index = parent.virtual_network_network_id

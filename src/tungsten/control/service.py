@@ -16,17 +16,19 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
+from typing import TypeVar
 
 import structlog
 
 from tungsten.introspect import ConnectionInfo, IntrospectServer
 from tungsten.introspect.status import DOWN, UP
-from tungsten.store.base import Commit, Compacted, Store, StoreUnavailable
+from tungsten.store.base import Commit, Compacted, Record, Snapshot, Store, StoreUnavailable
 from tungsten.xmpp.stream import SessionOptions
 from tungsten.xmpp.transport import TransportOptions, XmppServer
 
+from . import config_nodes
 from .bgp_config import BgpDefaults
 from .bgp_peers import BgpPeers
 from .config_export import ConfigExporter
@@ -48,11 +50,14 @@ from .tables import MASTER, Rib
 from .xmpp_peers import XmppPeers
 
 ROUTES_PER_SLICE = 2048
+#: Objects of the first load after which the event loop gets a turn.
+OBJECTS_PER_SLICE = 256
 #: Seconds of work on configuration after which the event loop gets a turn.
 SLICE_TIME = 0.02
 #: Seconds between attempts to follow a store that failed.
 STORE_RETRY = 1.0
 _log = structlog.get_logger("tungsten.control")
+T = TypeVar("T")
 
 
 class ControlService:
@@ -190,11 +195,14 @@ class ControlService:
     # --- configuration
 
     async def _load(self) -> None:
-        revision, records = await self.store.load()
-        delta = self.graph.load(records)
+        """Take over the whole configuration: the first time in parts, since nobody follows yet."""
+        first = self.global_config is None
+        revision, things = await self.store.scan(_read)
+        for part in _parts(things) if first else [things]:
+            self._configure(self.graph.add(part) if first else self.graph.replace(part))
+            await asyncio.sleep(0)
         self.revision = revision
-        self._configure(delta)
-        _log.info("configuration_loaded", revision=revision, objects=len(records))
+        _log.info("configuration_loaded", revision=revision, objects=len(things))
 
     async def _follow(self) -> None:
         while True:
@@ -304,6 +312,16 @@ class ControlService:
             await asyncio.sleep(1.0)
             self.peers.tick(loop.time())
             self.bgp.tick(loop.time())
+
+
+def _read(
+    snapshot: Snapshot, records: Iterator[Record]
+) -> tuple[int, list[config_nodes.Node | config_nodes.Unreadable]]:
+    return snapshot.revision, [config_nodes.read(record) for record in records]
+
+
+def _parts(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (things[at : at + OBJECTS_PER_SLICE] for at in range(0, len(things), OBJECTS_PER_SLICE))
 
 
 def _report(task: asyncio.Task[None]) -> None:

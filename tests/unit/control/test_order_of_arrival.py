@@ -19,6 +19,7 @@ from tests.unit.control.control_world import (
 from tungsten.control.config_export import ConfigExporter
 from tungsten.control.config_graph import ConfigGraph
 from tungsten.control.config_instances import changed_instances
+from tungsten.control.config_traversal import FOLLOWED
 from tungsten.control.instances import InstanceConfig
 from tungsten.control.service import ControlService
 from tungsten.control.settings import ControlSettings
@@ -26,6 +27,9 @@ from tungsten.store import Store
 from tungsten.store.base import Change, ChangeKind, Record
 from tungsten.testing import permutations
 from tungsten.xmpp.stanzas import ConfigLink, ConfigMessage, EndOfConfig, Stanza
+
+#: The names of all links that an agent's configuration is found by.
+METADATA: frozenset[str] = frozenset().union(*FOLLOWED.values())
 
 
 class Listener:
@@ -89,9 +93,16 @@ class Follower:
     def state(self) -> Any:
         """All that must not depend on the order."""
         self.exporter.flush()
+        nodes = list(self.graph.nodes())
         return (
-            {vertex: node.body for vertex, node in self.graph.nodes.items()},
-            {link for vertex in self.graph.nodes for link in self.graph.neighbors(vertex).values()},
+            {node.vertex: node.body for node in nodes},
+            {each.vertex: each.body for node in nodes for each in self.graph.attributes(node)},
+            {link for node in nodes for link in self.graph.links(node)},
+            {
+                (node.vertex, join.metadata, join.between, join.other.vertex)
+                for node in nodes
+                for join in self.graph.joins(node, METADATA)
+            },
             self.instances,
             self.agent.nodes,
             self.agent.links,
