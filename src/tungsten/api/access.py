@@ -8,11 +8,12 @@ from uuid import UUID
 
 from tungsten.api import authority, bodies, drafts, errors, objects
 from tungsten.api.bodies import Json
-from tungsten.api.errors import BadRequest
+from tungsten.api.errors import BadRequest, Forbidden
 from tungsten.api.permissions import ALL
 from tungsten.api.transactions import Write
 from tungsten.model import Resource, resource_type
 from tungsten.model.common import PermType2, ShareType
+from tungsten.store.records import from_record
 
 KINDS = ("tenant", "domain")
 
@@ -45,19 +46,27 @@ def chmod(write: Write, body: Json) -> Json:
         if body.get("share") is not None:
             perms2.share = _shares(body["share"])
 
-    return _change(write, uuid, apply)
+    return _change(write, uuid, apply, shares=body.get("global_access") is not None)
 
 
-def _change(write: Write, uuid: str, apply: Callable[[PermType2], None]) -> Json:
+def _change(
+    write: Write, uuid: str, apply: Callable[[PermType2], None], *, shares: bool = False
+) -> Json:
     record = write.tx.get(uuid)
     if record is None:
         raise errors.unknown_id(uuid)
-    authority.require_record(write.tx, write.caller, record, authority.READ | authority.WRITE)
+    stored = from_record(record)
+    if authority.is_hidden(write.caller, stored) or not authority.may(
+        write.tx, write.caller, stored, authority.READ | authority.WRITE
+    ):
+        raise Forbidden(" Permission denied")
 
     def run(resource: Resource) -> list[str]:
         perms2 = resource.perms2 or PermType2(owner_access=ALL, global_access=0, share=[])
         apply(perms2)
         resource.perms2 = perms2
+        if shares and hasattr(resource, "is_shared"):
+            resource.is_shared = bool(perms2.global_access)
         return []
 
     declared = resource_type(record.type)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tungsten.api import objects, rbac
+from tungsten.api import objects, ownership, rbac
 from tungsten.api.bodies import Json
 from tungsten.api.callers import SYSTEM, Caller
 from tungsten.api.errors import Forbidden, echo
@@ -21,7 +21,7 @@ from tungsten.model.access import ApiAccessList
 from tungsten.store.base import Snapshot
 from tungsten.store.records import from_record
 
-READING = frozenset({"/fqname-to-id", "/id-to-fqname", "/list-bulk-collection"})
+READING = frozenset({"/fqname-to-id", "/hbs-get", "/id-to-fqname", "/list-bulk-collection"})
 """POSTs that only read."""
 
 ABOUT_CALLER = frozenset({"/obj-perms", "/aaa-mode"})
@@ -34,6 +34,7 @@ RULED = frozenset(
         "/apply",
         "/chmod",
         "/chown",
+        "/hbs-get",
         "/int-pool",
         "/int-pools",
         "/plan",
@@ -117,6 +118,8 @@ def parts_of(snapshot: Snapshot, call: Call) -> Iterable[Part]:
     match call.path:
         case "/list-bulk-collection":
             yield from _typed("R", call.body.get("type"))
+        case "/hbs-get":
+            yield "R", "host-based-service", ()
         case "/ref-update":
             yield from _typed("U", call.body.get("type"), _changed_reference(call.body))
         case "/set-tag":
@@ -139,6 +142,9 @@ def parts_of(snapshot: Snapshot, call: Call) -> Iterable[Part]:
         case "/apply" | "/plan":
             yield from _of_documents("CU", call.body.get("apply"))
             yield from _of_documents("D", call.body.get("delete"))
+            yield from _of_operations(snapshot, call.body.get("operations"))
+            if call.body.get("prune") is True and (owner := call.body.get("owner")):
+                yield from (("D", one.type, ()) for one in ownership.owned(snapshot, owner))
 
 
 def _typed(letter: str, name: Any, fields: tuple[str, ...] = ()) -> Iterable[Part]:

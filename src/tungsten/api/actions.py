@@ -26,8 +26,11 @@ from tungsten.store.records import from_record
 
 def name_to_id(snapshot: Snapshot, body: Json) -> Json:
     """``POST /fqname-to-id``: the uuid of the object of a type and name."""
-    declared = objects.typed_any(bodies.text(body, "type") or "")
-    name = bodies.fq_name(body.get("fq_name"))
+    type_ = bodies.text(body, "type")
+    if not type_ or not body.get("fq_name"):
+        raise BadRequest("Bad Request: type and fq_name must be specified")
+    declared = objects.typed_any(type_)
+    name = bodies.fq_name(body["fq_name"])
     record = snapshot.find(declared.name, name)
     if record is None:
         raise NotFound(f"Name {name_list(name)} not found")
@@ -36,7 +39,9 @@ def name_to_id(snapshot: Snapshot, body: Json) -> Json:
 
 def id_to_name(snapshot: Snapshot, body: Json) -> Json:
     """``POST /id-to-fqname``: the type and name of the object with a uuid."""
-    uuid = bodies.text(body, "uuid") or ""
+    uuid = bodies.text(body, "uuid")
+    if not uuid:
+        raise BadRequest("Bad Request: uuid must be specified")
     record = snapshot.get(uuid)
     if record is None:
         raise NotFound(f"UUID {echo(uuid)} not found")

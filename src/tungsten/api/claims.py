@@ -20,7 +20,7 @@ from tungsten.api.ids import (
     VIRTUAL_NETWORK_IDS,
     IdSpace,
 )
-from tungsten.api.resources import routing
+from tungsten.api.resources import routing, services
 from tungsten.api.resources.addresses import UNMANAGED
 from tungsten.api.resources.networks import vxlan_id
 from tungsten.api.resources.subnet_sources import ipam_subnets, parse_address, sources
@@ -33,10 +33,12 @@ from tungsten.model import (
     NetworkIpam,
     Resource,
     SecurityGroup,
+    ServiceInstance,
     Tag,
     VirtualNetwork,
     VirtualRouter,
 )
+from tungsten.model.addresses import AliasIp
 from tungsten.model.security import TagType
 from tungsten.store.base import Snapshot, number_key
 
@@ -64,7 +66,7 @@ def _due(snapshot: Snapshot, resource: Resource) -> Iterator[Due]:
             yield from _number(VIRTUAL_NETWORK_IDS, resource.virtual_network_network_id)
             yield from _number(VIRTUAL_NETWORK_IDS, vxlan_id(resource))
         case LogicalRouter():
-            yield from _number(VIRTUAL_NETWORK_IDS, routing.vxlan_id(resource))
+            yield from _number(VIRTUAL_NETWORK_IDS, routing.own_vxlan_id(resource))
         case SecurityGroup() if not resource.configured_security_group_id:
             yield from _number(SECURITY_GROUP_IDS, resource.security_group_id)
         case TagType() if resource.name not in TAG_TYPES and resource.tag_type_id:
@@ -76,6 +78,12 @@ def _due(snapshot: Snapshot, resource: Resource) -> Iterator[Due]:
             yield from _address(held, resource.instance_ip_address)
         case FloatingIp() if resource.floating_ip_address:
             yield from _address(_pool_sources(snapshot, resource), resource.floating_ip_address)
+        case ServiceInstance():
+            for name, number in services.annotations_of(resource).items():
+                if name in services.UNITS and number:
+                    yield from _number(VIRTUAL_NETWORK_IDS, int(number))
+        case AliasIp() if resource.alias_ip_address:
+            yield from _address(_pool_sources(snapshot, resource), resource.alias_ip_address)
         case _:
             return
 
@@ -113,8 +121,8 @@ def _sources_of(snapshot: Snapshot, ip: InstanceIp) -> list[HeldSubnet] | None:
     return held if ipams else None
 
 
-def _pool_sources(snapshot: Snapshot, floating: FloatingIp) -> list[HeldSubnet] | None:
-    if floating.parent_type != "floating-ip-pool":
+def _pool_sources(snapshot: Snapshot, ip: FloatingIp | AliasIp) -> list[HeldSubnet] | None:
+    if ip.parent_type not in ("floating-ip-pool", "alias-ip-pool"):
         return None
-    network = find(snapshot, VirtualNetwork, "virtual-network", floating.fq_name[:-2])
+    network = find(snapshot, VirtualNetwork, "virtual-network", ip.fq_name[:-2])
     return None if network is None else sources(snapshot, network, exact=True)

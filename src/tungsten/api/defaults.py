@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from tungsten.api import objects
 from tungsten.api.bodies import Json
+from tungsten.api.pairs import GLOBAL_SYSTEM_CONFIG
 from tungsten.api.resources import projects
 from tungsten.api.resources.making import make
-from tungsten.api.resources.route_target_lists import DEFAULT_ASN, GLOBAL_SYSTEM_CONFIG
+from tungsten.api.resources.route_target_lists import DEFAULT_ASN
 from tungsten.api.resources.tags import TAG_TYPES
 from tungsten.api.transactions import Write
 from tungsten.model import Ref, resource_type

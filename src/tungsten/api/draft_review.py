@@ -15,7 +15,7 @@ from tungsten.api.errors import BadRequest, echo, name_list
 from tungsten.api.transactions import Write
 from tungsten.model import Resource, type_of
 from tungsten.store.base import Record
-from tungsten.store.records import from_record, to_record
+from tungsten.store.records import from_record
 
 SCOPES = {"project": "Project", "global-system-config": "Global System Config"}
 """The types whose objects are scopes, and what texts call them."""
@@ -95,7 +95,7 @@ def _create(write: Write, scope: Scope, resource: Resource) -> None:
     resource.parent_type, resource.parent_uuid = scope.parent_type, scope.parent_uuid
     write.touch(resource)
     quotas.check_new(write, resource)
-    write.tx.create(to_record(resource))
+    write.add(resource)
 
 
 def _update(write: Write, draft: Resource, record: Record) -> None:

@@ -24,7 +24,7 @@ from tungsten.api.permissions import halves
 from tungsten.api.transactions import Write
 from tungsten.model import Resource, type_of
 from tungsten.store.base import Record, Snapshot
-from tungsten.store.records import from_record, to_record
+from tungsten.store.records import from_record
 
 TYPES = (
     "address-group",
@@ -163,7 +163,7 @@ def _copy(write: Write, record: Record, state: str) -> Record:
         copy.id_perms.uuid = halves(copy.uuid)
         copy.id_perms.created = write.now
     write.touch(copy)
-    write.tx.create(to_record(copy))
+    write.add(copy)
     made = write.tx.get(copy.uuid)
     assert made is not None
     return made

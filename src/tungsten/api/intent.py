@@ -108,9 +108,10 @@ def _by_name(declared: ResourceType, fields: Json) -> Json:
     taken = {key: value for key, value in fields.items() if key != "parent_uuid"}
     for key, value in fields.items():
         if key in declared.references and isinstance(value, list):
+            said = {} if declared.references[key].attr is None else {"attr": None}
             taken[key] = [
-                {k: v for k, v in ref.items() if k != "uuid"}
-                if isinstance(ref, dict) and ref.get("to")
+                {**said, **{k: v for k, v in ref.items() if k != "uuid" or not ref.get("to")}}
+                if isinstance(ref, dict)
                 else ref
                 for ref in value
             ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from tungsten.api import authority, queries, views
+from tungsten.api import audiences, authority, queries, views
 from tungsten.api.bodies import Json
 from tungsten.api.callers import SYSTEM, Caller
 from tungsten.api.queries import ListQuery
@@ -32,7 +32,7 @@ def listed(
     caller: Caller = SYSTEM,
 ) -> Json:
     """The answer to a list: ``{"<type>s": [...]}``, with a marker when it is paged."""
-    records: Iterable[Record] = chosen(snapshot, declared, query)
+    records: Iterable[Record] = chosen(snapshot, declared, query, caller)
     if query.shared:
         records = with_shared(snapshot, declared, query, caller, records)
     if not caller.sees_all:
@@ -108,7 +108,8 @@ def with_shared(
     if parent is not None and not caller.project_id:
         projects.append(parent.uuid)
     audience = Caller(domain_id=caller.domain_id)
-    for one in snapshot.records(declared.name):
+    shared = audiences.readable(snapshot, declared.name, audience, projects)
+    for one in snapshot.records(declared.name) if shared is None else shared:
         if one.uuid in known:
             continue
         perms2 = from_record(one).perms2
@@ -127,8 +128,13 @@ def properties(record: Record) -> Json:
     return to_fields(from_record(record))
 
 
-def chosen(snapshot: Snapshot, declared: ResourceType, query: ListQuery) -> Iterable[Record]:
-    """The objects that the anchors of a query choose, in the order of the answer."""
+def chosen(
+    snapshot: Snapshot, declared: ResourceType, query: ListQuery, caller: Caller = SYSTEM
+) -> Iterable[Record]:
+    """The objects that the anchors of a query choose, in the order of the answer.
+
+    Of all of a type, only those that the caller may read, as far as that is known beforehand.
+    """
     parents = _parents(snapshot, declared, query)
     records: Iterable[Record]
     if parents is not None:
@@ -148,7 +154,8 @@ def chosen(snapshot: Snapshot, declared: ResourceType, query: ListQuery) -> Iter
         named = (_named(snapshot, declared.name, name) for name in dict.fromkeys(query.fq_names))
         records = [one for one in named if one is not None]
     else:
-        records = snapshot.records(declared.name)
+        seen = None if caller.sees_all else audiences.readable(snapshot, declared.name, caller)
+        records = snapshot.records(declared.name) if seen is None else seen
     return _filtered(snapshot, declared, query, records)
 
 

@@ -7,7 +7,8 @@ it raises undoes the transaction. The rules of single types are the hooks of
 * ``name`` before the name of a new object is looked up, and may rewrite it;
 * ``create`` when a new object is complete and its references resolved, before it is stored;
 * ``update`` with the stored and the changed object, before the change is stored;
-* ``delete`` before an object is looked at for children and referrers.
+* ``delete`` before an object is looked at for children and referrers;
+* ``goes_with`` tells what is deleted after it.
 
 Who owns an object: a record with a *provenance* was derived by the compiler. People can
 neither delete it nor change what the compiler says in it; it does not keep its parent from
@@ -37,6 +38,7 @@ from tungsten.api.resources.tags import refuse_tag_twice
 from tungsten.api.transactions import Write, display
 from tungsten.compiler.rules import COMMON
 from tungsten.model import (
+    Reference,
     Resource,
     ResourceType,
     UnknownType,
@@ -45,7 +47,7 @@ from tungsten.model import (
     resource_type,
 )
 from tungsten.store.base import Record
-from tungsten.store.records import from_record, to_record
+from tungsten.store.records import from_record
 
 ROOT = "config-root"
 ENVELOPE = frozenset(
@@ -89,6 +91,8 @@ def known_fields(
         reference = declared.references.get(key)
         if reference is not None and references.is_system_made(declared.name, reference):
             continue
+        if reference is not None:
+            require_attr(reference, value, action)
         if reference is not None or key in declared.properties:
             known[key] = value
         elif not (drop or key in ENVELOPE or key in LEGACY or _computed(declared, key)):
@@ -97,6 +101,18 @@ def known_fields(
                 f"{declared.name} does not have field {echo(key)}"
             )
     return known
+
+
+def require_attr(reference: Reference, refs: Any, action: str) -> None:
+    """References whose link can say something say it, or null."""
+    if reference.attr is None or not isinstance(refs, list):
+        return
+    for ref in refs:
+        if isinstance(ref, dict) and "attr" not in ref and (ref.get("to") or ref.get("uuid")):
+            raise BadRequest(
+                f"Bad reference in {action}: Error validating reference {reference.field} value "
+                f"{echo(ref)}: it needs attr, what the link says; null is accepted"
+            )
 
 
 def _computed(declared: ResourceType, key: str) -> bool:
@@ -187,7 +203,7 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     for complete in hooks.create:
         complete(write, resource)
     quotas.check_new(write, resource)
-    write.tx.create(to_record(resource))
+    write.add(resource)
     return resource
 
 
@@ -294,7 +310,7 @@ def change(
     authority.require_links(write.tx, write.caller, new, old)
     if "tag_refs" in fields:
         refuse_tag_twice(write, new)
-    for keep_rule in hooks_of(declared.name).update:
+    for keep_rule in hooks_of(declared.name).update if action != PERMISSIONS_ACTION else ():
         keep_rule(write, old, new)
     authority.require_permissions_kept(write.tx, write.caller, old, new)
     for field in mirror.fields:
@@ -359,10 +375,11 @@ def _told(write: Write, records: list[Record], base: str) -> list[str]:
 
 def remove(write: Write, record: Record, base: str) -> None:
     """Delete a record, with all that goes with it."""
-    resource = from_record(record)
+    resource, going = from_record(record), list[str]()
     if not record.provenance:
         for keep_rule in hooks_of(record.type).delete:
             keep_rule(write, resource)
+        going = [uuid for tell in hooks_of(record.type).goes_with for uuid in tell(write, resource)]
     children = write.tx.children(record.uuid)
     blocking = [child for child in children if _keeps_parent(child, record)]
     if blocking:
@@ -377,6 +394,10 @@ def remove(write: Write, record: Record, base: str) -> None:
         references.drop(write, holder, record.uuid)
         relaxing.forget(write.tx, holder.uuid, record.uuid)
     write.tx.delete(record.uuid)
+    for uuid in going:
+        other = write.tx.get(uuid)
+        if other is not None:
+            remove(write, other, base)
 
 
 def _keeps_parent(child: Record, parent: Record) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from tungsten.api import (
     authority,
     batch,
+    beside,
     declarative,
     draft_review,
     int_pools,
@@ -74,6 +75,19 @@ async def _review(engine: Engine, asked: Asked) -> Json:
     return await engine.write(lambda write: draft_review.review(write, asked.body, asked.base))
 
 
+async def _manifests(engine: Engine, asked: Asked) -> Json:
+    caller = CALLER.get()
+    return await engine.read(lambda snapshot: beside.manifests(snapshot, caller, asked.body))
+
+
+def _reads(look: Callable[[Snapshot, Json], Json]) -> Operation:
+    async def operation(engine: Engine, asked: Asked) -> Json:
+        body = asked.body or dict(asked.query)
+        return await engine.read(lambda snapshot: look(snapshot, body))
+
+    return operation
+
+
 async def _apply(engine: Engine, asked: Asked) -> Json:
     return await declarative.apply(engine, asked.body, asked.base)
 
@@ -133,6 +147,12 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "/history": {"GET": _history},
     "/past": {"GET": _past},
     "/db-check": {"POST": _check},
+    "/hbs-get": {"POST": _manifests},
+    "/obj-cache": {"GET": _reads(beside.held), "POST": _reads(beside.held)},
+    "/execute-job": {"POST": _reads(beside.execute_job)},
+    "/abort-job": {"POST": _reads(beside.abort_job)},
+    "/amqp-publish": {"POST": _reads(beside.publish)},
+    "/amqp-request": {"POST": _reads(beside.publish)},
     "/fetch-records": {"POST": _everything},
     "/start-profile": {"POST": _profile},
     "/stop-profile": {"POST": _profile},

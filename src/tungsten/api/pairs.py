@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tungsten.api.errors import ApiFault
-from tungsten.api.resources.route_target_lists import GLOBAL_SYSTEM_CONFIG
 from tungsten.store.base import Snapshot, Transaction
+
+GLOBAL_SYSTEM_CONFIG = "default-global-system-config"
 
 
 def system_uuid(snapshot: Snapshot) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from tungsten.api import access_lists
+from tungsten.api import access_lists, audiences
 from tungsten.api.app import ApiApp
 from tungsten.api.engine import Engine
 from tungsten.api.front import Front
@@ -143,6 +143,7 @@ class ApiService:
         if settings.introspect_listen:
             await self._start_introspect(trace)
         made = await self._engine.ensure_defaults()
+        await audiences.build(self._engine.store)
         if await front.mode() == "rbac":
             await self._engine.write(access_lists.ensure_default_rules)
         self._app.ready = True

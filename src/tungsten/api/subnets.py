@@ -73,6 +73,8 @@ class SubnetSpec(Protocol):
     def addr_from_start(self) -> bool | None: ...
     @property
     def alloc_unit(self) -> int | None: ...
+    @property
+    def subscriber_tag(self) -> str | None: ...
 
 
 class SubnetError(Exception):
@@ -104,6 +106,7 @@ class Subnet:
     pools: tuple[Pool, ...]
     from_start: bool = False
     unit: int = 1
+    subscriber: str | None = None
 
     @property
     def cidr(self) -> str:
@@ -119,6 +122,11 @@ class Subnet:
     def block(self, address: Address) -> Address:
         """The address by which the block that holds ``address`` is known."""
         return self.address(int(address) - int(address) % self.unit)
+
+    def block_prefix(self, address: Address) -> Network:
+        """The block that holds ``address``, as a prefix."""
+        length = self.network.max_prefixlen - (self.unit.bit_length() - 1)
+        return ip_network(f"{self.block(address)}/{length}")
 
     def ranges(self, pools: Iterable[Pool] = ()) -> Iterator[range]:
         """The blocks to give out, by their first addresses as integers, in the order to do so.
@@ -176,7 +184,16 @@ def resolve(spec: SubnetSpec, uuid: str, owner: str, *, bare: bool = False) -> S
         service = _service(spec.dns_server_address, network, from_start)
     unit = _unit(spec, network, owner)
     pools = _pools(spec, network, unit, owner)
-    return Subnet(spec.subnet_uuid or uuid, network, gateway, service, pools, from_start, unit)
+    return Subnet(
+        spec.subnet_uuid or uuid,
+        network,
+        gateway,
+        service,
+        pools,
+        from_start,
+        unit,
+        spec.subscriber_tag,
+    )
 
 
 def _check_uuid(text: str | None, network: Network) -> None:

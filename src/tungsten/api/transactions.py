@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from tungsten.api import audiences
 from tungsten.api.callers import SYSTEM, Caller
 from tungsten.model import Resource, type_of
 from tungsten.store.base import Record, Snapshot, Transaction
@@ -26,7 +27,7 @@ DRAFTED: ContextVar[bool] = ContextVar("drafted", default=False)
 
 def timestamp() -> str:
     """Now, as the API writes times: UTC, ISO 8601, six digits of the second, no zone."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def display(resource: Resource) -> str:
@@ -74,8 +75,14 @@ class Write:
             if isinstance(resource, cls):
                 yield resource
 
+    def add(self, resource: Resource) -> None:
+        """Store a new object."""
+        self.tx.create(to_record(resource))
+        audiences.note_new(self.tx, resource)
+
     def save(self, resource: Resource, record: Record) -> None:
         """Replace ``record`` by the resource's new state; what it was derived from stays."""
+        audiences.note_changed(self.tx, record, resource)
         self.tx.update(to_record(resource, record.provenance))
 
     def touch(self, resource: Resource) -> None:

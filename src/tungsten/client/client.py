@@ -11,7 +11,14 @@ import aiohttp
 import msgspec
 
 from tungsten.client.errors import ApiError, ClientError, UnexpectedAnswer, Unreachable
-from tungsten.model import Resource, ValidationError, decode, to_fields, type_of
+from tungsten.model import (
+    Resource,
+    ValidationError,
+    decode,
+    resource_type,
+    to_fields,
+    type_of,
+)
 
 R = TypeVar("R", bound=Resource)
 
@@ -78,7 +85,8 @@ class Client:
     async def create(self, resource: Resource) -> str:
         """Create an object; returns its uuid. References need ``to`` or ``uuid``."""
         kind = type_of(resource).name
-        answer = await self._json("POST", f"/{kind}s", {kind: to_fields(resource)})
+        said = _with_attrs(kind, to_fields(resource))
+        answer = await self._json("POST", f"/{kind}s", {kind: said})
         return _text(_inner(answer, kind), "uuid")
 
     async def read(
@@ -114,7 +122,7 @@ class Client:
         """Change an object: only what ``fields`` has; None removes a property."""
         uuid = await self._uuid(type_, which)
         said = to_fields(fields) if isinstance(fields, Resource) else msgspec.to_builtins(fields)
-        await self._request("PUT", f"/{type_}/{uuid}", {type_: said})
+        await self._request("PUT", f"/{type_}/{uuid}", {type_: _with_attrs(type_, said)})
 
     async def delete(self, type_: str, which: str | Name) -> None:
         """Delete an object."""
@@ -396,6 +404,16 @@ def _text(answer: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise UnexpectedAnswer(f"no {key} in the answer")
     return value
+
+
+def _with_attrs(type_: str, fields: Json) -> Json:
+    """Fields whose references say ``attr`` where the link can say something, null included."""
+    said = dict(fields)
+    for name, reference in resource_type(type_).references.items():
+        refs = said.get(name)
+        if reference.attr is not None and isinstance(refs, list):
+            said[name] = [{"attr": None, **ref} if isinstance(ref, dict) else ref for ref in refs]
+    return said
 
 
 def _resource(type_: str, fields: Json) -> Resource:

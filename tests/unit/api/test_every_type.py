@@ -161,7 +161,8 @@ def _subnets(server: Server, n: int) -> Any:
 
 
 def _network_properties(server: Server, n: int) -> Values:
-    return complex_value(VirtualNetworkType, n) | {"vxlan_network_identifier": 70_000 + n}
+    said = {"vxlan_network_identifier": 70_000 + n, "forwarding_mode": "l2_l3"}
+    return complex_value(VirtualNetworkType, n) | said
 
 
 BINDINGS = {
@@ -189,6 +190,7 @@ FITTING: dict[tuple[str, str], Made] = {
     ("floating-ip", "floating_ip_address"): _address,
     ("floating-ip-pool", "floating_ip_pool_subnets"): _subnet_of_network,
     ("instance-ip", "instance_ip_address"): _address,
+    ("instance-ip", "instance_ip_subscriber_tag"): never,
     ("instance-ip", "network_ipam_refs"): never,
     ("instance-ip", "subnet_uuid"): lambda server, n: server.subnet(),
     ("instance-ip", "virtual_router_refs"): never,

@@ -30,6 +30,7 @@ from tungsten.model import (
     VirtualNetwork,
 )
 from tungsten.model.addresses import AliasIp
+from tungsten.model.addressing import SubnetType
 
 UNMANAGED = frozenset({"ip-fabric", "__link_local__"})
 """Networks of the underlay: addresses in them are stored as sent."""
@@ -66,8 +67,14 @@ def give_instance_address(write: Write, ip: InstanceIp) -> None:
         given = _from_ipam(write, ip)
     else:
         given = give_from_router(write, ip)
+    asked = ip.instance_ip_address
     ip.instance_ip_address = str(given.address)
     ip.subnet_uuid = given.held.subnet.uuid
+    if ip.instance_ip_subscriber_tag and not asked:
+        block = given.held.subnet.block_prefix(given.address)
+        ip.instance_ip_subnet = SubnetType(
+            ip_prefix=str(block.network_address), ip_prefix_len=block.prefixlen
+        )
 
 
 def _from_network(write: Write, network: VirtualNetwork, ip: InstanceIp) -> Given:
@@ -79,15 +86,21 @@ def _from_network(write: Write, network: VirtualNetwork, ip: InstanceIp) -> Give
         asked = parse_address(ip.instance_ip_address, "instance_ip_address")
         refuse_gateway_for_workload(write, held, asked, ip)
         return addresses.give_asked(write.tx, held, asked, ip.uuid, network.fq_name)
-    held = of_family(held, ip.instance_ip_family)
+    held = of_subscriber(of_family(held, ip.instance_ip_family), ip)
     return addresses.give_any(write.tx, held, ip.uuid, network.fq_name)
 
 
 def _from_ipam(write: Write, ip: InstanceIp) -> Given:
     ipam = write.load(NetworkIpam, ip.network_ipam_refs[0].uuid)
     assert ipam is not None
-    held = of_family(ipam_subnets(ipam), ip.instance_ip_family)
+    held = of_subscriber(of_family(ipam_subnets(ipam), ip.instance_ip_family), ip)
     return addresses.give_any(write.tx, held, ip.uuid, ipam.fq_name)
+
+
+def of_subscriber(held: list[HeldSubnet], ip: InstanceIp) -> list[HeldSubnet]:
+    """The subnets that are set apart for the subscriber of an instance-ip that names one."""
+    tag = ip.instance_ip_subscriber_tag
+    return [one for one in held if one.subnet.subscriber == tag] if tag else held
 
 
 def refuse_gateway_for_workload(
@@ -107,6 +120,8 @@ def keep_instance_address(write: Write, old: InstanceIp, new: InstanceIp) -> Non
     if new.instance_ip_address != old.instance_ip_address:
         raise BadRequest("Instance IP Address can not be changed")
     new.subnet_uuid = old.subnet_uuid
+    if old.instance_ip_subscriber_tag:
+        new.instance_ip_subnet = old.instance_ip_subnet
 
 
 def refuse_unknown_pool_subnets(write: Write, pool: FloatingIpPool) -> None:

@@ -18,10 +18,11 @@ class Hooks(Generic[R]):
 
     ``name`` runs before the name of a new object is looked up, ``create`` when it is complete,
     ``update`` with the stored and the new state, ``delete`` before it is looked at for what
-    holds it.
+    holds it. ``goes_with`` tells the uuids of what is deleted after it.
     """
 
     name: tuple[Callable[[Write, R], None], ...] = ()
     create: tuple[Callable[[Write, R], None], ...] = ()
     update: tuple[Callable[[Write, R, R], None], ...] = ()
     delete: tuple[Callable[[Write, R], None], ...] = ()
+    goes_with: tuple[Callable[[Write, R], list[str]], ...] = ()

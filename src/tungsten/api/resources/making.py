@@ -8,7 +8,6 @@ from tungsten.api import permissions
 from tungsten.api.transactions import Write
 from tungsten.model import Ref, Resource, type_of
 from tungsten.model.common import IdPermsType
-from tungsten.store.records import to_record
 
 
 def make(
@@ -28,5 +27,5 @@ def make(
     permissions.fill_perms2(resource, parent, own_uuid=False)
     if resource.display_name is None:
         resource.display_name = resource.name
-    write.tx.create(to_record(resource))
+    write.add(resource)
     return Ref(list(resource.fq_name), resource.uuid)

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from tungsten.api import addresses
 from tungsten.api.addresses import HeldSubnet
-from tungsten.api.errors import ApiFault, BadRequest, Conflict, Forbidden
+from tungsten.api.errors import ApiFault, BadRequest, Conflict, Forbidden, name_list
 from tungsten.api.ids import VIRTUAL_NETWORK_IDS
 from tungsten.api.resources.hooks import Hooks
 from tungsten.api.resources.route_target_lists import normalise_list
@@ -23,8 +23,9 @@ from tungsten.api.resources.subnet_sources import (
 from tungsten.api.resources.virtual_routers import refuse_used_pools
 from tungsten.api.subnets import SubnetError, refuse_change, refuse_overlap
 from tungsten.api.transactions import Write
-from tungsten.model import NetworkIpam, Ref, VirtualNetwork
+from tungsten.model import LogicalRouter, NetworkIpam, Ref, VirtualNetwork
 from tungsten.model.addresses import IpamSubnetType, VnSubnetsType
+from tungsten.model.vpns import Bgpvpn
 
 SHARED = 7
 EXTERNAL = 5
@@ -148,6 +149,46 @@ def check_provider_links(write: Write, network: VirtualNetwork) -> None:
         raise BadRequest(
             f"Non Provider VN ({network.uuid}) can connect to one provider VN but trying to "
             f"connect to VN ({[one.uuid for one in linked if one is not None]!r})"
+        )
+
+
+def keep_provider_properties(write: Write, old: VirtualNetwork, new: VirtualNetwork) -> None:
+    """The VLAN of a provider network stays; that of any other may change, and is whole."""
+    if old.provider_properties == new.provider_properties:
+        return
+    if old.is_provider_network and old.provider_properties is not None:
+        raise Conflict(f"provider_properties of provider VN ({new.uuid}) can not be updated")
+    details = new.provider_properties
+    if details is not None and details.segmentation_id is None:
+        raise Conflict("Segmenation ID must be configured to update")
+    if details is not None and not details.physical_network:
+        raise Conflict("Physical Network must be configured to update")
+
+
+def check_vpns(write: Write, network: VirtualNetwork) -> None:
+    """The VPNs of a network carry what it forwards; those of its router are not beside them."""
+    properties = network.virtual_network_properties
+    mode = (properties.forwarding_mode if properties else None) or "l2_l3"
+    for ref in network.bgpvpn_refs:
+        vpn = write.load(Bgpvpn, ref.uuid)
+        kind = (vpn.bgpvpn_type if vpn else None) or "l3"
+        if kind not in mode:
+            raise BadRequest(
+                f"Cannot associate bgpvpn type '{kind}' with a virtual network in forwarding "
+                f"mode '{mode}': {name_list(network.fq_name)}"
+            )
+    if network.bgpvpn_refs:
+        for port in write.tx.referrers(network.uuid, "virtual-machine-interface"):
+            for router in write.referrers(LogicalRouter, port.uuid, "logical-router"):
+                refuse_vpns_twice(network, router)
+
+
+def refuse_vpns_twice(network: VirtualNetwork, router: LogicalRouter) -> None:
+    """A network and the router that it is behind do not both have VPNs."""
+    if network.bgpvpn_refs and router.bgpvpn_refs:
+        raise BadRequest(
+            f"bgpvpn cannot be set on virtual network {name_list(network.fq_name)} and on "
+            f"logical router {name_list(router.fq_name)}, which it is linked to"
         )
 
 
@@ -324,8 +365,8 @@ def refuse_dns_change(write: Write, old: NetworkIpam, new: NetworkIpam) -> None:
 
 def _checks(write: Write, old: VirtualNetwork, new: VirtualNetwork) -> None:
     check_route_targets(write, new)
-    check_provider(write, new)
     check_provider_links(write, new)
+    check_vpns(write, new)
 
 
 HOOKS: dict[str, Hooks[Any]] = {
@@ -337,6 +378,7 @@ HOOKS: dict[str, Hooks[Any]] = {
             check_route_targets,
             check_provider,
             check_provider_links,
+            check_vpns,
             settle_subnets,
         ),
         update=(
@@ -344,6 +386,7 @@ HOOKS: dict[str, Hooks[Any]] = {
             change_vxlan_id,
             settle_changed_sharing,
             keep_provider,
+            keep_provider_properties,
             _checks,
             settle_changed_subnets,
         ),

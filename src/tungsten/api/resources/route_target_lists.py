@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tungsten.api.errors import BadRequest
+from tungsten.api.pairs import GLOBAL_SYSTEM_CONFIG
 from tungsten.api.resources.route_targets import normalise
 from tungsten.api.transactions import Write, find
 from tungsten.model import GlobalSystemConfig
 from tungsten.model.routes import RouteTargetList
 
-GLOBAL_SYSTEM_CONFIG = "default-global-system-config"
 DEFAULT_ASN = 64_512
 
 

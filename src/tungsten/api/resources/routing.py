@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Literal
+from uuid import uuid4
 
 from tungsten.api.errors import BadRequest, Conflict, echo, name_list
 from tungsten.api.ids import VIRTUAL_NETWORK_IDS, sub_cluster_ids
-from tungsten.api.resources import route_targets
+from tungsten.api.resources import networks, route_targets
 from tungsten.api.resources.hooks import Hooks
+from tungsten.api.resources.making import make
+from tungsten.api.resources.networks import refuse_vpns_twice
 from tungsten.api.resources.route_target_lists import normalise_list, system_asn
 from tungsten.api.transactions import Write, display
 from tungsten.model import (
     BgpRouter,
     LogicalRouter,
+    Project,
+    Ref,
     RouteTarget,
     RoutingInstance,
     VirtualMachineInterface,
+    VirtualNetwork,
 )
 from tungsten.model.bgpaas import BgpAsAService
+from tungsten.model.networks import LogicalRouterVirtualNetworkType, VirtualNetworkType
 from tungsten.model.nodes import SubCluster
 from tungsten.model.routing_policies import RouteAggregate
+from tungsten.store.records import from_record
 
 SHORTEST_HOLD_TIME = 3
+VXLAN_ROUTING = "vxlan-routing"
+INTERNAL: Literal["InternalVirtualNetwork"] = "InternalVirtualNetwork"
 UNSET_VXLAN = frozenset({None, "", "None"})
 
 
@@ -174,17 +184,23 @@ def vxlan_id(router: LogicalRouter) -> int | None:
     return int(text)
 
 
+def own_vxlan_id(router: LogicalRouter) -> int | None:
+    """The VXLAN id that a router holds itself; one that routes VXLANs has a network hold it."""
+    wanted = vxlan_id(router)
+    return None if router.logical_router_type == VXLAN_ROUTING else wanted
+
+
 def take_vxlan_id(write: Write, router: LogicalRouter) -> None:
     """A VXLAN id chosen by the user comes from the same numbers as the network ids."""
-    wanted = vxlan_id(router)
+    wanted = own_vxlan_id(router)
     if wanted is not None and not VIRTUAL_NETWORK_IDS.take(write.tx, wanted, router.uuid):
         raise BadRequest(f"Cannot set VXLAN_ID: {wanted}, it has already been set")
 
 
 def change_vxlan_id(write: Write, old: LogicalRouter, new: LogicalRouter) -> None:
     """A changed VXLAN id is taken, and the former one is free again."""
-    before = vxlan_id(old)
-    if before == vxlan_id(new):
+    before = own_vxlan_id(old)
+    if before == own_vxlan_id(new):
         return
     take_vxlan_id(write, new)
     if before is not None:
@@ -227,9 +243,82 @@ def check_router_targets(write: Write, router: LogicalRouter) -> None:
     normalise_list(write, router.configured_route_target_list)
 
 
+def check_router_vpns(write: Write, router: LogicalRouter) -> None:
+    """A router and the networks behind it do not both have VPNs."""
+    for ref in router.virtual_machine_interface_refs if router.bgpvpn_refs else []:
+        port = write.load(VirtualMachineInterface, ref.uuid)
+        for held in port.virtual_network_refs if port is not None else []:
+            network = write.load(VirtualNetwork, held.uuid)
+            if network is not None:
+                refuse_vpns_twice(network, router)
+
+
+# -- the internal network of a logical-router -----------------------------------------------
+
+
+def internal_name(router: LogicalRouter) -> list[str]:
+    """The name of the network that a router which routes VXLANs has for itself."""
+    return [*router.fq_name[:-1], f"__contrail_lr_internal_vn_{router.uuid}__"]
+
+
+def give_internal_network(write: Write, router: LogicalRouter) -> None:
+    """A router that routes VXLANs has a network of its own, with its VXLAN id and targets.
+
+    Nobody but administrators sees it.
+    """
+    project = write.load(Project, router.parent_uuid or "")
+    if router.logical_router_type != VXLAN_ROUTING or project is None:
+        return
+    network = VirtualNetwork(
+        uuid=str(uuid4()),
+        fq_name=internal_name(router),
+        display_name=f"LR::{router.fq_name[-1]}",
+        is_shared=False,
+        virtual_network_properties=VirtualNetworkType(
+            forwarding_mode="l3", vxlan_network_identifier=vxlan_id(router)
+        ),
+        route_target_list=router.configured_route_target_list,
+    )
+    networks.give_network_id(write, network)
+    networks.take_vxlan_id(write, network)
+    made = make(write, network, project, visible=False)
+    attr = LogicalRouterVirtualNetworkType(logical_router_virtual_network_type=INTERNAL)
+    router.virtual_network_refs = [
+        *router.virtual_network_refs,
+        Ref(made.to, made.uuid, attr),
+    ]
+
+
+def keep_internal_network(write: Write, old: LogicalRouter, new: LogicalRouter) -> None:
+    """The internal network of a router stays with it, and says what the router says."""
+    record = write.tx.find("virtual-network", tuple(internal_name(new)))
+    if record is None:
+        return
+    if all(ref.uuid != record.uuid for ref in new.virtual_network_refs):
+        kept = [ref for ref in old.virtual_network_refs if ref.uuid == record.uuid]
+        new.virtual_network_refs = [*new.virtual_network_refs, *kept]
+    before, network = from_record(record), from_record(record)
+    assert isinstance(before, VirtualNetwork)
+    assert isinstance(network, VirtualNetwork)
+    assert network.virtual_network_properties is not None
+    network.virtual_network_properties.vxlan_network_identifier = vxlan_id(new)
+    network.route_target_list = new.configured_route_target_list
+    if network != before:
+        networks.change_vxlan_id(write, before, network)
+        write.touch(network)
+        write.save(network, record)
+
+
+def internal_networks(write: Write, router: LogicalRouter) -> list[str]:
+    """The internal network of a router goes with it."""
+    record = write.tx.find("virtual-network", tuple(internal_name(router)))
+    return [] if record is None else [record.uuid]
+
+
 def _router_after(write: Write, old: LogicalRouter, new: LogicalRouter) -> None:
     check_router_ports(write, new)
     check_router_targets(write, new)
+    check_router_vpns(write, new)
 
 
 HOOKS: dict[str, Hooks[Any]] = {
@@ -252,7 +341,15 @@ HOOKS: dict[str, Hooks[Any]] = {
         update=(lambda write, old, new: check_bgp_router(write, new),),
     ),
     "logical-router": Hooks[LogicalRouter](
-        create=(default_router_type, take_vxlan_id, check_router_ports, check_router_targets),
-        update=(keep_router_type, change_vxlan_id, _router_after),
+        create=(
+            default_router_type,
+            take_vxlan_id,
+            check_router_ports,
+            check_router_targets,
+            check_router_vpns,
+            give_internal_network,
+        ),
+        update=(keep_router_type, change_vxlan_id, _router_after, keep_internal_network),
+        goes_with=(internal_networks,),
     ),
 }

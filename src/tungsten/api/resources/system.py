@@ -51,14 +51,27 @@ def check_log_statistics(write: Write, config: GlobalSystemConfig) -> None:
             ) from error
 
 
+def bgpaas_ports(config: GlobalSystemConfig) -> tuple[int, int]:
+    """The first and the last port for BGP as a service."""
+    ports = config.bgpaas_parameters
+    return (ports and ports.port_start) or 50_000, (ports and ports.port_end) or 50_512
+
+
 def check_bgpaas_ports(write: Write, config: GlobalSystemConfig) -> None:
     """The range of ports for BGP as a service."""
-    ports = config.bgpaas_parameters
-    if ports is None:
-        return
-    start, end = ports.port_start or 50_000, ports.port_end or 50_512
+    start, end = bgpaas_ports(config)
     if start < 1 or start > end:
         raise BadRequest("Invalid Port range specified")
+
+
+def keep_bgpaas_ports(write: Write, old: GlobalSystemConfig, new: GlobalSystemConfig) -> None:
+    """The range of ports for BGP as a service only grows once there is one."""
+    if old.bgpaas_parameters == new.bgpaas_parameters:
+        return
+    (first, last), (start, end) = bgpaas_ports(old), bgpaas_ports(new)
+    shrinks = start > first or end < last
+    if shrinks and any(True for _ in write.tx.records("bgp-as-a-service")):
+        raise BadRequest("BGP Port range cannot be shrunk")
 
 
 def recheck_targets(write: Write, old: GlobalSystemConfig, new: GlobalSystemConfig) -> None:
@@ -143,7 +156,12 @@ def refuse_used_dns(write: Write, dns: VirtualDns) -> None:
 HOOKS: dict[str, Hooks[Any]] = {
     "global-system-config": Hooks[GlobalSystemConfig](
         create=(refuse_second_config, _checks, begin_drafts),
-        update=(lambda write, old, new: _checks(write, new), recheck_targets, switch_drafts),
+        update=(
+            lambda write, old, new: _checks(write, new),
+            recheck_targets,
+            keep_bgpaas_ports,
+            switch_drafts,
+        ),
     ),
     "virtual-DNS": Hooks[VirtualDns](
         create=(check_virtual_dns,),
