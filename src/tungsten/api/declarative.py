@@ -32,12 +32,12 @@ async def apply(engine: Engine, body: Json, base: str) -> Json:
 
 async def foretell(engine: Engine, body: Json, base: str) -> Json:
     """``POST /plan``: what that would change, and what would be compiled from it."""
-    asked = intent.read(body)
-    drop, compiling, caller = engine.drop_unknown, plan.wants_compiling(body), CALLER.get()
+    doing = plan.read(body, base, drop=engine.drop_unknown)
+    compiling, caller = plan.wants_compiling(body), CALLER.get()
 
     def run(snapshot: Snapshot) -> Json:
         write = Write(Overlay(snapshot), timestamp(), caller, engine.quota)
-        return plan.run(write, asked, base, drop=drop, compiling=compiling)
+        return plan.run(write, doing, compiling=compiling)
 
     if not compiling:
         return await engine.read(run)

@@ -11,6 +11,9 @@ order: parents and targets are created first, and where references run in a circ
 when both ends are there. References are by name; a ``uuid`` beside ``to`` is left aside, so that
 documents can be taken to another installation. Deletions come last, what uses others first; what
 is not there is no error. Everything is one transaction.
+
+With ``"owner": NAME`` the objects are marked as that owner's, and with ``"prune": true`` as well,
+what has the mark and is not among the documents is deleted (:mod:`tungsten.api.ownership`).
 """
 
 from __future__ import annotations
@@ -21,13 +24,19 @@ from typing import Any
 
 import msgspec
 
-from tungsten.api import authority, bodies, objects
+from tungsten.api import authority, bodies, objects, ownership
 from tungsten.api.bodies import Json
 from tungsten.api.errors import ApiFault, BadRequest, Conflict, echo
 from tungsten.api.resources.security import rules_of
 from tungsten.api.transactions import Write
 from tungsten.compiler.rules import COMMON
-from tungsten.model import ResourceType, ValidationError, validate_property
+from tungsten.model import (
+    ResourceType,
+    ValidationError,
+    resource_type,
+    to_fields,
+    validate_property,
+)
 from tungsten.model.security import PolicyRuleType
 from tungsten.store.base import Record
 from tungsten.store.records import from_record
@@ -66,18 +75,23 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a request asks for."""
+    """What a request asks for. ``owner`` is empty when the objects are to be nobody's."""
 
     apply: tuple[Document, ...]
     delete: tuple[Document, ...]
+    owner: str = ""
+    prune: bool = False
 
 
 def read(body: Json) -> Intent:
     """The intent in a request's body. Raises BadRequest, NotFound."""
-    other = set(body) - {"apply", "delete", "compile"}
+    other = set(body) - {"apply", "delete", "compile", "owner", "prune"}
     if other:
-        raise BadRequest(f"Bad Request, members are apply and delete, not {echo(sorted(other)[0])}")
-    intent = Intent(_documents(body, "apply"), _documents(body, "delete"))
+        raise BadRequest(
+            f"Bad Request, members are apply, delete, owner and prune, not {echo(sorted(other)[0])}"
+        )
+    owner, prune = ownership.read(body)
+    intent = Intent(_documents(body, "apply"), _documents(body, "delete"), owner, prune)
     seen: set[Key] = set()
     for one in (*intent.apply, *intent.delete):
         if one.key in seen:
@@ -122,7 +136,7 @@ def _by_name(declared: ResourceType, fields: Json) -> Json:
 
 def run(write: Write, intent: Intent, base: str, *, drop: bool) -> list[Json]:
     """Do what is asked; what became of each document, in the order it was done."""
-    run = _Run(write, drop)
+    run = _Run(write, drop, intent.owner)
     run.missing = {one.key for one in intent.apply if write.tx.find(*one.key) is None}
     results = []
     for one in _targets_first(intent.apply):
@@ -133,10 +147,24 @@ def run(write: Write, intent: Intent, base: str, *, drop: bool) -> list[Json]:
             held = write.tx.find(*one.key)
             assert held is not None
             objects.update(write, one.declared, held.uuid, fields, drop=drop)
-    for one in reversed(_targets_first(intent.delete)):
+    pruned = {one.key: one for one in _no_longer_there(write, intent)}
+    asked = {one.key: one for one in intent.delete}
+    for one in reversed(_targets_first({**asked, **pruned}.values())):
         with _Naming(one):
-            results.append(_delete(write, one, base))
+            result = _delete(write, one, base)
+            results.append({**result, "result": "pruned"} if one.key in pruned else result)
     return results
+
+
+def _no_longer_there(write: Write, intent: Intent) -> Iterator[Document]:
+    """What is the owner's and not among the documents, as documents."""
+    if not intent.prune:
+        return
+    kept = {one.key for one in (*intent.apply, *intent.delete)}
+    for record in list(ownership.owned(write.tx, intent.owner)):
+        if (record.type, record.fq_name) not in kept:
+            fields = msgspec.to_builtins(to_fields(from_record(record)))
+            yield Document(resource_type(record.type), record.fq_name, fields)
 
 
 class _Naming:
@@ -166,6 +194,7 @@ class _Run:
 
     write: Write
     drop: bool
+    owner: str
     missing: set[Key] = field(default_factory=set)
     late: list[tuple[Document, Json]] = field(default_factory=list)
 
@@ -175,6 +204,8 @@ class _Run:
         waiting = len(self.late)
         fields = self._now(one)
         held = self.write.tx.find(*one.key)
+        if self.owner:
+            fields = ownership.marked(fields, held, self.owner)
         if held is None:
             fields = _without_given(one.declared, fields)
             made = objects.create(self.write, one.declared, fields, drop=self.drop)

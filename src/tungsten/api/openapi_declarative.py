@@ -14,6 +14,17 @@ DOCUMENTS: Json = {
     "items": {"type": "object", "minProperties": 1, "maxProperties": 1},
     "description": "Objects as the API shows them, each under the name of its type.",
 }
+OWNER: Json = {
+    "type": "string",
+    "maxLength": 200,
+    "description": "Marks the objects as this owner's, by an annotation; prune deletes what has "
+    "the mark and is not among the documents.",
+}
+OPERATIONS: Json = {
+    "type": "array",
+    "items": {"type": "object"},
+    "description": "Operations of /transaction, in place of documents.",
+}
 TIME: Json = {"type": "string", "format": "date-time"}
 REVISION: Json = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 
@@ -25,11 +36,13 @@ def paths() -> Json:
         "items": record("type", "fq_name", "result", type=TYPE, fq_name=FQ_NAME, result=TEXT),
     }
     changes: Json = {"type": "array", "items": {"type": "object"}}
-    intent = record(apply=DOCUMENTS, delete=DOCUMENTS)
-    planned = record(apply=DOCUMENTS, delete=DOCUMENTS, compile={"type": "boolean"})
+    flag: Json = {"type": "boolean"}
+    said = {"apply": DOCUMENTS, "delete": DOCUMENTS, "owner": OWNER, "prune": flag}
+    intent = record(**said)
+    planned = record(**said, operations=OPERATIONS, compile=flag)
     told = record(
-        "revision", "objects", "intent", "derived", "faults",
-        revision=REVISION, objects=results, intent=changes, derived=changes,
+        "revision", "intent", "derived", "faults",
+        revision=REVISION, objects=results, results=changes, intent=changes, derived=changes,
         faults={"type": "array", "items": TEXT},
     )  # fmt: skip
     which = [

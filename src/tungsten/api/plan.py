@@ -1,31 +1,31 @@
 """``POST /plan``: what a change would change, and what would be compiled from it.
 
-The request is that of ``POST /apply``. It is carried out over an
+The request is that of ``POST /apply`` or that of ``POST /transaction``. It is carried out over an
 :class:`~tungsten.store.overlay.Overlay` of one state of the store, by the very functions that
 would carry it out in earnest, hence refused for the same reasons; then the compiler is run on
 the outcome (:mod:`tungsten.compiler.forecast`). Nothing is written. ``"compile": false`` leaves
 the compiler out, which costs no more than the change itself.
 
 The answer tells the ``revision`` that it is about, what would become of each document
-(``objects``), the changes of objects, ``intent`` for those that people write and ``derived``
-for what the compiler makes of them, and ``faults``: what the compiler could not do and why.
-A change has ``before`` and ``after``, an object as the API takes it, or null; an object that the
-compiler made has ``derived_from``. Numbers, uuids and addresses that would be given out are a
-forecast: another change may get them first. A caller is shown what it may see; ``faults`` name
-objects of anyone, and are for those who see all.
+(``objects``) or what each operation would answer (``results``), the changes of objects,
+``intent`` for those that people write and ``derived`` for what the compiler makes of them, and
+``faults``: what the compiler could not do and why. A change has ``before`` and ``after``, an
+object as the API takes it, or null; an object that the compiler made has ``derived_from``.
+Numbers, uuids and addresses that would be given out are a forecast: another change may get them
+first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from tungsten.api import bodies, intent
+from tungsten.api import batch, bodies, intent
 from tungsten.api.authority import may_see, without_unseen
 from tungsten.api.bodies import Json
-from tungsten.api.errors import of_store
-from tungsten.api.intent import Intent
+from tungsten.api.errors import BadRequest, echo, of_store
 from tungsten.api.transactions import Write
 from tungsten.compiler.forecast import Forecaster
 from tungsten.model import to_fields
@@ -41,13 +41,28 @@ def wants_compiling(body: Json) -> bool:
     return bodies.flag({"compile": True, **body}, "compile")
 
 
-def run(write: Write, asked: Intent, base: str, *, drop: bool, compiling: bool) -> Json:
+Doing = Callable[[Write], Json]
+"""Does what a request asks for; the members of the answer that tell what became of its parts."""
+
+
+def read(body: Json, base: str, *, drop: bool) -> Doing:
+    """What a request asks for: documents, or operations. Raises BadRequest, NotFound."""
+    if "operations" not in body:
+        asked = intent.read(body)
+        return lambda write: {"objects": intent.run(write, asked, base, drop=drop)}
+    other = set(body) - {"operations", "compile"}
+    if other:
+        raise BadRequest(f"Bad Request, beside operations there is no {echo(sorted(other)[0])}")
+    return lambda write: batch.run(write, body, base, drop=drop)
+
+
+def run(write: Write, doing: Doing, *, compiling: bool) -> Json:
     """What would happen. ``write`` is on an overlay; raises ApiFault for what would be refused."""
     overlay = write.tx
     assert isinstance(overlay, Overlay)
     forecaster = Forecaster(overlay, write.now) if compiling else None
     try:
-        results = intent.run(write, asked, base, drop=drop)
+        results = doing(write)
         written = overlay.commit()
     except StoreError as error:
         raise of_store(error) from error
@@ -63,7 +78,7 @@ def run(write: Write, asked: Intent, base: str, *, drop: bool, compiling: bool) 
     people = [one for one in written if not one.record.provenance]
     return {
         "revision": overlay.revision,
-        "objects": results,
+        **results,
         "intent": _changes(write, people),
         # What goes with its source, as routing instances with a network, is derived, too.
         "derived": _changes(write, derived),

@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.unit.api.api_server import IPAM, PROJECT, Answer, Api, network_body
 
-from tungsten.api.access_lists import RULED, Call, parts_of
+from tungsten.api.access_lists import RULED, Call, Part, parts_of
+from tungsten.store.base import Snapshot
 
 Json = dict[str, Any]
 
@@ -197,3 +198,86 @@ async def test_applying_is_creating_updating_and_deleting_for_the_rules(api: Api
             ("U", "virtual-network", fields),
             ("D", "security-group", ()),
         ]
+
+
+async def set_of(api: Api, owner: str, *documents: Json, prune: bool = True) -> list[str]:
+    body = {"apply": [*documents], "owner": owner, "prune": prune}
+    answer = await api.post("/apply", body)
+    assert answer.status == 200, answer.text
+    return [f"{one['fq_name'][-1]} {one['result']}" for one in answer.json["objects"]]
+
+
+async def test_what_left_a_set_is_pruned_and_nothing_else(api: Api) -> None:
+    await api.network("other")
+    assert await set_of(api, "shop", NETWORK, PORT, ADDRESS) == [
+        "vn1 created",
+        "port1 created",
+        "address1 created",
+    ]
+    group = {"security-group": {"fq_name": [*PROJECT, "web"], "parent_type": "project"}}
+    assert await set_of(api, "office", group) == ["web created"]
+    before = await revision(api)
+    assert {one.split()[1] for one in await set_of(api, "shop", PORT, NETWORK, ADDRESS)} == {
+        "unchanged"
+    }
+    assert await revision(api) == before
+    assert await set_of(api, "shop", NETWORK, prune=False) == ["vn1 unchanged"]
+    assert await set_of(api, "shop", NETWORK) == [
+        "vn1 unchanged",
+        "address1 pruned",
+        "port1 pruned",
+    ]
+    names = {one["fq_name"][-1] for one in (await api.get("/virtual-networks"))["virtual-networks"]}
+    assert {"vn1", "other"} <= names
+    assert await set_of(api, "office", group) == ["web unchanged"]
+
+
+async def test_what_is_in_use_by_others_is_not_pruned_and_nothing_happens(api: Api) -> None:
+    await set_of(api, "shop", NETWORK)
+    await results(api, PORT)
+    body = {"apply": [], "owner": "shop", "prune": True}
+    refused = await api.post("/apply", body)
+    assert refused.status == 409
+    assert "virtual-network default-domain:p1:vn1" in refused.text
+    assert await set_of(api, "shop", NETWORK) == ["vn1 unchanged"]
+
+
+async def test_an_object_of_another_set_is_not_taken(api: Api) -> None:
+    await set_of(api, "shop", NETWORK)
+    refused = await api.post("/apply", {"apply": [NETWORK], "owner": "office"})
+    assert refused.status == 409
+    assert "belongs to the set shop" in refused.text
+    # Annotations of its own stay, and the mark with them.
+    pairs = [{"key": "colour", "value": "blue"}]
+    fields = {**NETWORK["virtual-network"], "annotations": {"key_value_pair": pairs}}
+    assert await set_of(api, "shop", {"virtual-network": fields}) == ["vn1 updated"]
+    assert await set_of(api, "shop", NETWORK) == ["vn1 unchanged"]
+    uuid = await api.post(
+        "/fqname-to-id", {"type": "virtual-network", "fq_name": [*PROJECT, "vn1"]}
+    )
+    shown = await api.show("virtual-network", uuid.json["uuid"])
+    assert shown["annotations"]["key_value_pair"] == [
+        *pairs,
+        {"key": "tungsten.owner", "value": "shop"},
+    ]
+    await api.put("virtual-network", uuid.json["uuid"], annotations=None)
+    assert await set_of(api, "office", NETWORK) == ["vn1 updated"]
+
+
+async def test_pruning_without_an_owner_is_refused(api: Api) -> None:
+    for body in ({"prune": True}, {"owner": "a\nb"}, {"owner": 3}, {"owner": "a", "prune": "yes"}):
+        refused = await api.post("/apply", {"apply": [], **body})
+        assert refused.status == 400
+        assert "owner" in refused.text or "prune" in refused.text
+
+
+async def test_rules_are_asked_for_what_pruning_deletes(api: Api) -> None:
+    await set_of(api, "shop", NETWORK)
+    for path in ("/apply", "/plan"):
+        call = Call(path, "C", {"apply": [], "owner": "shop", "prune": True}, {})
+        asked = await api.store.read(partial(_parts, call))
+        assert ("D", "virtual-network", ()) in asked
+
+
+def _parts(call: Call, snapshot: Snapshot) -> list[Part]:
+    return list(parts_of(snapshot, call))

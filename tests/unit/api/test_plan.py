@@ -161,3 +161,36 @@ async def test_what_apply_refuses_plan_refuses_alike(api: Api) -> None:
     applied = await api.post("/apply", {"apply": [wrong]})
     assert planned.status == applied.status == 400
     assert planned.text == applied.text
+
+
+async def test_operations_of_a_transaction_are_planned_as_documents_are(api: Api) -> None:
+    before = await held(api)
+    operations = [
+        {"operation": "create", "type": "virtual-network", "object": VN["virtual-network"]},
+        {
+            "operation": "update",
+            "type": "virtual-network",
+            "fq_name": [*PROJECT, "vn1"],
+            "object": {"display_name": "Blue"},
+        },
+    ]
+    told = (await api.post("/plan", {"operations": operations})).json
+    assert await held(api) == before
+    assert [one["type"] for one in told["results"]] == ["virtual-network"] * 2
+    assert brief(told["intent"]) == ["create virtual-network default-domain:p1:vn1"]
+    assert told["intent"][0]["after"]["display_name"] == "Blue"
+    assert "create routing-instance default-domain:p1:vn1:vn1" in brief(told["derived"])
+    operations[1]["fq_name"] = [*PROJECT, "nothing"]
+    refused = await api.post("/plan", {"operations": operations})
+    assert refused.status == 404
+    assert "operation 1 (update virtual-network)" in refused.text
+    both = await api.post("/plan", {"operations": [], "apply": []})
+    assert both.status == 400
+    assert "apply" in both.text
+
+
+async def test_a_plan_shows_what_would_be_pruned(api: Api) -> None:
+    await api.post("/apply", {"apply": [VN, GROUP], "owner": "shop"})
+    told = await foretell(api, VN, owner="shop", prune=True)
+    assert brief(told["intent"]) == ["delete security-group default-domain:p1:web"]
+    assert [one["result"] for one in told["objects"]] == ["unchanged", "pruned"]
