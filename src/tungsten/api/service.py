@@ -156,9 +156,9 @@ class ApiService:
             setting=setting,
             max_requests=self._settings.max_requests,
             timeout=self._settings.request_timeout,
-        )
             quick=app.quick if isinstance(app, ApiApp) else None,
             max_per_source=self._settings.max_connections_per_source,
+        )
         self._ends.push_async_callback(server.stop)
         await server.start()
         return server
