@@ -306,8 +306,8 @@ class Engine:
         changes = []
         done = 0
         while self._stale_roots and (limit is None or done < limit):
-            memo = next(iter(self._stale_roots))
-            del self._stale_roots[memo]
+            # From the end: a dict that loses its first entries is searched for the next.
+            memo, _ = self._stale_roots.popitem()
             done += 1
             if memo.colour is not Colour.CLEAN:
                 self._bring_up(memo)

@@ -159,11 +159,19 @@ class ConfigGraph:
             self._take(thing, delta)
         return delta
 
-    def add(self, things: Iterable[Node | Unreadable]) -> GraphDelta:
-        """Take what was read from some records."""
+    def fill(self, things: Iterable[Node | Unreadable]) -> GraphDelta:
+        """Take what was read from records, none of which is known yet; tells of no links.
+
+        That nobody who looks at links may follow yet makes the first load quick.
+        """
         delta = GraphDelta()
         for thing in things:
-            self._take(thing, delta)
+            if isinstance(thing, Unreadable):
+                self._refuse(thing)
+                continue
+            self._install(thing)
+            self._say(thing)
+            delta.nodes.add(thing.vertex)
         return delta
 
     def apply(self, changes: Iterable[Change]) -> GraphDelta:
@@ -178,8 +186,7 @@ class ConfigGraph:
 
     def _take(self, thing: Node | Unreadable, delta: GraphDelta) -> None:
         if isinstance(thing, Unreadable):
-            self.unreadable[thing.uuid] = thing.error
-            _log.error("record_unreadable", type=thing.type, uuid=thing.uuid, error=thing.error)
+            self._refuse(thing)
             return
         self.unreadable.pop(thing.uuid, None)
         known = self._by_uuid.get(thing.uuid)
@@ -190,8 +197,7 @@ class ConfigGraph:
         if holder is not None and holder.uuid != thing.uuid:
             self._remove(holder.uuid, delta)
         before = _Contribution() if known is None else self._contribution(known)
-        self._by_uuid[thing.uuid] = thing
-        self._by_type.setdefault(thing.vertex[0], {})[thing.vertex[1]] = thing
+        self._install(thing)
         if known is None or known.said != thing.said:
             if known is not None:
                 self._unsay(known)
@@ -201,6 +207,14 @@ class ConfigGraph:
         if known is None:
             self._contribute_others(thing, after)
         self._note(before, after, delta)
+
+    def _refuse(self, thing: Unreadable) -> None:
+        self.unreadable[thing.uuid] = thing.error
+        _log.error("record_unreadable", type=thing.type, uuid=thing.uuid, error=thing.error)
+
+    def _install(self, node: Node) -> None:
+        self._by_uuid[node.uuid] = node
+        self._by_type.setdefault(node.vertex[0], {})[node.vertex[1]] = node
 
     def _remove(self, uuid: str, delta: GraphDelta) -> None:
         self.unreadable.pop(uuid, None)

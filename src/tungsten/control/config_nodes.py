@@ -17,7 +17,13 @@ import msgspec
 
 from tungsten.model import Complex, ModelError, Resource, parent_link, resource_type
 from tungsten.model.common import IdPermsType, UuidType
-from tungsten.model.ifmap import attr_node, node_name, property_elements, split_uuid
+from tungsten.model.ifmap import (
+    attr_node,
+    join_uuid,
+    node_name,
+    property_elements,
+    split_uuid,
+)
 from tungsten.store.base import Record
 from tungsten.store.records import from_record
 
@@ -105,12 +111,11 @@ def read(record: Record) -> Node | Unreadable:
         return Unreadable(record.uuid, record.type, str(error))
     declared = resource_type(record.type)
     said: dict[Said, None] = {}
-    fields = {edge.field for edge in record.edges}
-    for name, reference in declared.references.items():
-        if name in fields:
-            for ref in getattr(resource, name):
-                attr = None if ref.attr is None else msgspec.json.encode(ref.attr)
-                said[_same(Said(reference.link, ref.uuid, attr))] = None
+    fields = {edge.field: None for edge in record.edges}
+    for name in fields:
+        for ref in getattr(resource, name):
+            attr = None if ref.attr is None else msgspec.json.encode(ref.attr)
+            said[_same(Said(declared.references[name].link, ref.uuid, attr))] = None
     if record.parent is not None and resource.parent_type is not None:
         link = parent_link(declared, resource.parent_type)
         said[_same(Said(link, record.parent, is_parent=True))] = None
@@ -120,6 +125,7 @@ def read(record: Record) -> Node | Unreadable:
             setattr(resource, name, [])
         resource.uuid, resource.fq_name = "", []
         resource.parent_uuid = resource.parent_type = None
+        _forget_uuid(resource, record.uuid)
     return Node(vertex, record.uuid, msgspec.json.encode(resource), tuple(said))
 
 
@@ -156,6 +162,16 @@ def _attr_body(holder: str, metadata: str, one: str, other: str, json: bytes) ->
     whole = attr_node(metadata, one, other, attr)
     start = whole.index(b"<value>")
     return whole[start : -len(b"</node>")]
+
+
+def _forget_uuid(resource: Resource, uuid: str) -> None:
+    """Take out what :func:`_with_uuid` adds again."""
+    perms = resource.id_perms
+    halves = perms.uuid if perms is not None else None
+    if perms is not None and halves is not None:
+        upper, lower = halves.uuid_mslong, halves.uuid_lslong
+        if upper is not None and lower is not None and min(upper, lower) >= 0:
+            perms.uuid = None if join_uuid(upper, lower) == uuid else halves
 
 
 def _with_uuid(resource: Resource) -> Resource:

@@ -196,11 +196,17 @@ class ControlService:
 
     async def _load(self) -> None:
         """Take over the whole configuration: the first time in parts, since nobody follows yet."""
-        first = self.global_config is None
         revision, things = await self.store.scan(_read)
-        for part in _parts(things) if first else [things]:
-            self._configure(self.graph.add(part) if first else self.graph.replace(part))
-            await asyncio.sleep(0)
+        if self.global_config is None:
+            deltas = []
+            for part in _parts(things):
+                deltas.append(self.graph.fill(part))
+                await asyncio.sleep(0)
+            for delta in deltas:
+                self._configure(delta)
+                await asyncio.sleep(0)
+        else:
+            self._configure(self.graph.replace(things))
         self.revision = revision
         _log.info("configuration_loaded", revision=revision, objects=len(things))
 
