@@ -20,7 +20,7 @@ from tungsten.api.ids import (
     VIRTUAL_NETWORK_IDS,
     IdSpace,
 )
-from tungsten.api.resources import routing, services
+from tungsten.api.resources import port_groups, routing, services
 from tungsten.api.resources.addresses import UNMANAGED
 from tungsten.api.resources.networks import vxlan_id
 from tungsten.api.resources.subnet_sources import ipam_subnets, parse_address, sources
@@ -39,6 +39,7 @@ from tungsten.model import (
     VirtualRouter,
 )
 from tungsten.model.addresses import AliasIp
+from tungsten.model.fabric import VirtualPortGroup
 from tungsten.model.security import TagType
 from tungsten.store.base import Snapshot, number_key
 
@@ -79,9 +80,12 @@ def _due(snapshot: Snapshot, resource: Resource) -> Iterator[Due]:
         case FloatingIp() if resource.floating_ip_address:
             yield from _address(_pool_sources(snapshot, resource), resource.floating_ip_address)
         case ServiceInstance():
-            for name, number in services.annotations_of(resource).items():
-                if name in services.UNITS and number:
-                    yield from _number(VIRTUAL_NETWORK_IDS, int(number))
+            for name, text in services.annotations_of(resource).items():
+                if name in services.UNITS and text:
+                    yield from _number(VIRTUAL_NETWORK_IDS, int(text))
+        case VirtualPortGroup():
+            for ids, number in port_groups.aggregates(snapshot, resource):
+                yield from _number(ids, number)
         case AliasIp() if resource.alias_ip_address:
             yield from _address(_pool_sources(snapshot, resource), resource.alias_ip_address)
         case _:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tungsten.api.errors import BadRequest, Conflict, echo, name_list
 from tungsten.api.resources.hooks import Hooks
+from tungsten.api.resources.port_groups import join_group, leave_groups, rejoin_group
 from tungsten.api.resources.subnet_sources import own_subnets
 from tungsten.api.transactions import Write
 from tungsten.model import (
@@ -334,6 +335,7 @@ HOOKS: dict[str, Hooks[Any]] = {
             check_address_pairs,
             check_health_checks,
             check_bridge_domains,
+            join_group,
         ),
         update=(
             still_need_network,
@@ -343,7 +345,8 @@ HOOKS: dict[str, Hooks[Any]] = {
             _checks_after,
             refuse_workload_on_router_port,
             link_direct_workload,
+            rejoin_group,
         ),
-        delete=(refuse_primary_with_sub_interfaces, unlink_direct_workload),
+        delete=(refuse_primary_with_sub_interfaces, unlink_direct_workload, leave_groups),
     ),
 }
