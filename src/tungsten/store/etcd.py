@@ -57,6 +57,7 @@ from tungsten.store.base import (
     StoreUnusable,
     Transaction,
 )
+from tungsten.store.etcd_bridge import Bridge
 from tungsten.store.etcd_client import (
     DEADLINE,
     TRY,
@@ -71,6 +72,7 @@ from tungsten.store.etcd_keys import Keys
 from tungsten.store.etcd_options import EtcdOptions
 from tungsten.store.etcd_replica import Replica, Trial
 from tungsten.store.etcd_transaction import Plan, Terms
+from tungsten.store.feed import call_in
 from tungsten.store.sqlite_rows import SqliteSnapshot
 from tungsten.store.staleness import READ_AGE
 
@@ -129,7 +131,8 @@ class EtcdStore:
         self._reached_by: list[tuple[int, int, asyncio.Future[None]]] = []
         self._look_next: asyncio.Task[int] | None = None
         self._look_now: asyncio.Task[int] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._bridge = Bridge(self._loop)
+        self._telling = False
         self._conflicts = 0
 
     @classmethod
@@ -248,13 +251,14 @@ class EtcdStore:
         await asyncio.get_running_loop().run_in_executor(None, self._shut)
 
     async def _end(self) -> None:
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DEADLINE)
+        if self._bridge.tasks:
+            await asyncio.wait(set(self._bridge.tasks), timeout=DEADLINE)
         looks = [task for task in (self._look_now, self._look_next) if task is not None]
-        left = [*self._tasks, *looks, self._keeper]
+        left = [*self._bridge.tasks, *looks, self._keeper]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        self._bridge.close()
         await self._cluster.close()
 
     def _shut(self) -> None:
@@ -294,30 +298,22 @@ class EtcdStore:
         if self._closed:
             work.close()
             self._check_open()
-        return await asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(self._counted(work), self._loop)
-        )
-
-    async def _counted(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
-            return await work
+            return await self._bridge.run(work)
         except asyncio.CancelledError:
-            if self._closed:
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():
                 raise StoreClosed(f"{self._access} was closed") from None
             raise
-        finally:
-            self._tasks.discard(task)
 
     def _on_revision(self, revision: int) -> None:
         """In the replica's thread."""
-        if self._reached_by:
-            with suppress(RuntimeError):  # the loop has ended
-                self._loop.call_soon_threadsafe(self._tell_reached)
+        if self._reached_by and not self._telling:
+            self._telling = True
+            call_in(self._loop, self._tell_reached)
 
     def _tell_reached(self) -> None:
+        self._telling = False  # before looking, so that what comes after the look is told
         while self._reached_by and self._reached_by[0][0] <= self._replica.revision:
             _, _, future = heappop(self._reached_by)
             if not future.done():

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aetcd.rpc import rpc_pb2 as pb
+
 from tungsten.store.base import Commit, Compacted, Record, StoreUnavailable
 from tungsten.store.etcd_client import Access, Connection, Stream, first_answer
 from tungsten.store.etcd_follower import batches, check_kept, refuse_cancelled, watch
@@ -32,13 +34,14 @@ def history(access: Access, keys: Keys, revision: int, upto: int) -> list[Commit
     """
 
     def read(connection: Connection) -> list[Commit]:
-        check_kept(connection, keys, revision)
-        stream = watch(connection, keys, revision, before=True)
+        begin = max(revision, _before_first(connection, keys))
+        check_kept(connection, keys, begin)
+        stream = watch(connection, keys, begin, before=True)
         try:
             commits = _read(stream, keys, upto)
         finally:
             stream.cancel()
-        check_kept(connection, keys, revision)
+        check_kept(connection, keys, begin)
         return commits
 
     try:
@@ -46,6 +49,12 @@ def history(access: Access, keys: Keys, revision: int, upto: int) -> list[Commit
     except Broken as error:
         raise Compacted(f"the history after {revision} is not whole: {error}") from error
     return commits
+
+
+def _before_first(connection: Connection, keys: Keys) -> int:
+    """The revision before the store's first commit, which etcd need not keep for its sake; or 0."""
+    kvs = connection.range(pb.RangeRequest(key=keys.head, keys_only=True)).kvs
+    return kvs[0].create_revision - 1 if kvs else 0
 
 
 @contextmanager

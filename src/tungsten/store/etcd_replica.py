@@ -50,6 +50,7 @@ from tungsten.store.etcd_keys import Head, Keys, decode_head, decode_record
 from tungsten.store.etcd_transaction import EtcdTransaction, Plan
 from tungsten.store.feed import Feed, call_in
 from tungsten.store.sqlite_file import connect, prepare
+from tungsten.store.sqlite_known import Known
 from tungsten.store.sqlite_rows import FreeNumbers, SqliteSnapshot, SqliteTransaction
 
 T = TypeVar("T")
@@ -221,6 +222,8 @@ class Replica(threading.Thread):
         self.feed = Feed(0)
         self._arrived: deque[tuple[list[Batch], Future[None]]] = deque()
         self._numbers = FreeNumbers()
+        #: records that transactions read and commits wrote, as they stand at the revision
+        self._known = Known()
         self._flight = InFlight()
         self._trials: list[tuple[asyncio.Future[Trial], Trial | StoreUnavailable]] = []
         self._head_version = 0
@@ -320,7 +323,7 @@ class Replica(threading.Thread):
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
-        self._numbers = FreeNumbers()
+        self._numbers, self._known = FreeNumbers(), Known()
         self._head_version = head
         self._seen.clear()
         self.loads += 1
@@ -377,6 +380,7 @@ class Replica(threading.Thread):
             self._db.execute("COMMIT")
         except BaseException:
             self._db.execute("ROLLBACK")
+            self._known = Known()
             raise
         if not commits:
             return
@@ -408,6 +412,11 @@ class Replica(threading.Thread):
             [one.record for one in changes if one.kind is ChangeKind.DELETED],
             [one.record for one in changes if one.kind is not ChangeKind.DELETED],
         )
+        for one in changes:
+            if one.kind is ChangeKind.DELETED:
+                self._known.drop(one.record.uuid)
+            else:
+                self._known.put(one.record)
         for event in batch.events:
             if event.key.startswith(self._keys.claims):
                 space, key = self._keys.claim_of(event.key)
@@ -449,7 +458,7 @@ class Replica(threading.Thread):
         self._db.execute("BEGIN IMMEDIATE")
         try:
             transaction = EtcdTransaction(
-                self._db, trial.revision, self._numbers, self._flight.claiming
+                self._db, trial.revision, self._numbers, self._flight.claiming, self._known
             )
             try:
                 trial.result = function(transaction)

@@ -34,6 +34,7 @@ from aetcd.rpc import rpc_pb2 as pb
 from tungsten.store.base import Edge, Record, TransactionTooLarge, number_key
 from tungsten.store.etcd_keys import CLAIMS, Head, Keys, after, encode_head, encode_record
 from tungsten.store.origin import ORIGIN
+from tungsten.store.sqlite_known import Known
 from tungsten.store.sqlite_rows import FreeNumbers, SqliteTransaction, number_of
 
 _EQUAL, _GREATER, _LESS = pb.Compare.EQUAL, pb.Compare.GREATER, pb.Compare.LESS
@@ -150,9 +151,12 @@ class EtcdTransaction(SqliteTransaction):
         revision: int,
         numbers: FreeNumbers,
         claiming: Callable[[str], Collection[str]],
+        known: Known,
     ) -> None:
-        """``claiming``: the keys of a space that other plans of this process claim."""
+        """``claiming``: the keys of a space that other plans of this process claim; ``known``:
+        records as they stand at ``revision``."""
         super().__init__(connection, revision + 1, numbers)
+        self._known = known
         self._base = revision
         self._claiming = claiming
         #: what there was of records when first read: their revision, or 0
@@ -174,12 +178,18 @@ class EtcdTransaction(SqliteTransaction):
     # Reads.
 
     def get(self, uuid: str) -> Record | None:
+        known = self._unwritten(self._known.get(uuid))
+        if known is not None:
+            return known
         record = super().get(uuid)
         if record is None and uuid not in self._before:
             self._records.setdefault(uuid, 0)
         return record
 
     def find(self, type_: str, fq_name: tuple[str, ...]) -> Record | None:
+        known = self._unwritten(self._known.find(type_, fq_name))
+        if known is not None:
+            return known
         record = super().find(type_, fq_name)
         if record is None:
             self._free_name(type_, fq_name)
@@ -225,16 +235,25 @@ class EtcdTransaction(SqliteTransaction):
             self._saw(record)
         return records
 
+    def _unwritten(self, record: Record | None) -> Record | None:
+        """A known record that was read, unless this transaction has made something else of it."""
+        if record is None or record.uuid in self._before:
+            return None
+        self._records.setdefault(record.uuid, record.revision)
+        return record
+
     def _saw(self, record: Record) -> None:
         if record.uuid not in self._before:
             self._records.setdefault(record.uuid, record.revision)
+            self._known.put(record)
 
     def _free_name(self, type_: str, fq_name: tuple[str, ...]) -> None:
         if (type_, fq_name) not in self._freed:
             self._names.add((type_, fq_name))
 
     def _exists(self, uuid: str) -> bool:
-        there = super()._exists(uuid)
+        known = uuid not in self._before and self._known.get(uuid) is not None
+        there = known or super()._exists(uuid)
         if there and uuid not in self._before:
             self._existing.add(uuid)
         return there

@@ -81,6 +81,7 @@ async def state(store: EtcdStore) -> tuple[int, list[Record]]:
 
 
 async def test_no_update_of_two_writers_is_lost(stores: tuple[EtcdStore, EtcdStore]) -> None:
+    """T-F4."""
     await stores[0].transact(lambda tx: tx.create(record(1, body=b"0")))
 
     def add(tx: Transaction) -> None:
@@ -95,6 +96,7 @@ async def test_no_update_of_two_writers_is_lost(stores: tuple[EtcdStore, EtcdSto
 
 
 async def test_two_writers_never_give_a_number_twice(stores: tuple[EtcdStore, EtcdStore]) -> None:
+    """T-F4, T-F7."""
     await stores[0].transact(creating(1))
 
     def take_number(tx: Transaction) -> int | None:
@@ -205,6 +207,7 @@ async def test_a_read_sees_what_another_process_has_written(
 async def test_a_watch_goes_on_after_its_connection_was_cut(
     tmp_path: Path, proxy: CutProxy
 ) -> None:
+    """F-27."""
     writer = open_at(etcd_place(tmp_path))
     store = open_at(f"{proxy.endpoint}/{tmp_path}")
     validator = WatchValidator(gapless=False)
@@ -225,7 +228,7 @@ async def test_a_watch_goes_on_after_its_connection_was_cut(
 async def test_what_nobody_answered_is_committed_once_or_not_at_all(
     tmp_path: Path, proxy: CutProxy
 ) -> None:
-    """The connection is cut after so many bytes of the exchange; a second endpoint is there."""
+    """F-30: cut after so many bytes of the exchange; a second endpoint is there."""
     store = open_at(f"{proxy.endpoint},{etcd_place(tmp_path)}")
     for number in range(1, 16):
         store._cluster._at = 0
@@ -241,6 +244,7 @@ async def test_what_nobody_answered_is_committed_once_or_not_at_all(
 async def test_an_unanswered_transaction_that_was_committed_is_found(
     tmp_path: Path, proxy: CutProxy
 ) -> None:
+    """F-30."""
     direct = open_at(etcd_place(tmp_path))
     store = open_at(f"{proxy.endpoint},{etcd_place(tmp_path)}")
     await store.transact(creating(1))
@@ -270,6 +274,7 @@ async def test_an_unanswered_transaction_that_was_committed_is_found(
 async def test_without_an_answer_and_without_another_member_the_outcome_is_unknown(
     tmp_path: Path, proxy: CutProxy
 ) -> None:
+    """F-27, F-30."""
     store = open_at(f"{proxy.endpoint}/{tmp_path}")
     await store.transact(creating(1))
     proxy.cut()
@@ -299,6 +304,7 @@ async def compact(store: EtcdStore) -> int:
 async def test_a_watch_from_before_the_compaction_is_told_so(
     stores: tuple[EtcdStore, EtcdStore],
 ) -> None:
+    """F-28, also at exactly the revision."""
     store = stores[0]
     for number in range(1, 6):
         await store.transact(creating(number))
@@ -313,9 +319,27 @@ async def test_a_watch_from_before_the_compaction_is_told_so(
     await late.close()
 
 
+async def test_all_of_a_store_is_kept_that_began_after_the_compaction(tmp_path: Path) -> None:
+    other = open_at(etcd_place(tmp_path / "other"))
+    await other.transact(creating(1))
+    await compact(other)
+    store = open_at(etcd_place(tmp_path))
+    for number in (1, 2):
+        await store.transact(creating(number))
+    late = open_at(etcd_place(tmp_path))
+    for after in (0, 1):
+        watch = late.watch(after)
+        for number in (1, 2):
+            commit = await asyncio.wait_for(anext(watch), 5)
+            assert [change.record.uuid for change in commit.changes] == [uuid_of(number)]
+    for one in (store, late, other):
+        await one.close()
+
+
 async def test_a_replica_that_missed_the_compacted_is_loaded_anew(
     tmp_path: Path, proxy: CutProxy
 ) -> None:
+    """F-28, with a deletion among it."""
     writer = open_at(etcd_place(tmp_path))
     store = open_at(f"{proxy.endpoint}/{tmp_path}")
     await writer.transact(creating(1, 2, 3))
@@ -380,6 +404,7 @@ async def test_writes_that_are_not_ours_do_not_pass_for_commits(
 
 
 async def test_an_etcd_that_was_set_back_is_followed_there(tmp_path: Path) -> None:
+    """F-27."""
     with EtcdCluster(tmp_path / "etcd") as cluster:
         (member,) = cluster.members
         store = open_at(f"{cluster.endpoints}/back")
@@ -446,6 +471,7 @@ async def test_a_store_of_many_pages_is_loaded_at_one_revision(
 
 
 async def test_a_full_etcd_can_be_read_and_says_what_to_do(tmp_path: Path) -> None:
+    """F-28, NOSPACE."""
     options = ("--quota-backend-bytes", str(4 * 1024 * 1024))
     with EtcdCluster(tmp_path / "etcd", options=options) as small:
         store = open_at(f"{small.endpoints}/full")
@@ -569,6 +595,7 @@ async def test_a_reader_does_not_write(tmp_path: Path) -> None:
     ],
 )
 def test_versions_with_known_holes_are_told_apart(version: str, patched: bool) -> None:
+    """C-06."""
     assert is_patched(version) is patched
 
 
