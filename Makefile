@@ -15,7 +15,7 @@ BPF := src/tungsten/datapath/bpf
 # etcd would come up as services): tests start their own.
 DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool tcpdump udhcpc util-linux procps
 DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc python3-dev
-DEBIAN_TEST := frr iperf3 curl etcd-server openssl
+DEBIAN_TEST := frr iperf3 curl etcd-server faketime openssl
 
 .PHONY: help demo test check bench bench-api bpf install install-test clean
 
@@ -97,6 +97,7 @@ bench: install-test
 
 bench-api: install-test
 	@$(BIN)/python -m bench.api
+	@$(BIN)/python -m bench.etcd_api
 
 clean:
 	@rm -rf $(VENV) $(STAMP) dist

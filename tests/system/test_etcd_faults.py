@@ -31,7 +31,14 @@ from tests.system import etcd_books, etcd_elected, etcd_writer
 from tests.unit.store.store_samples import record, take
 from tests.unit.store.watch_properties import WatchValidator
 from tungsten.store import EtcdOptions, faults
-from tungsten.store.base import Record, StoreUnavailable, Transaction, number_key
+from tungsten.store.base import (
+    Compacted,
+    Record,
+    StoreError,
+    StoreUnavailable,
+    Transaction,
+    number_key,
+)
 from tungsten.store.etcd import EtcdStore
 from tungsten.store.etcd_check import check
 from tungsten.store.etcd_client import Access, Connection
@@ -302,6 +309,77 @@ async def test_an_audit_after_faults_finds_nothing(
         validator.check_state(revision, records)
     assert check(place, OLD) == []
     for store in (*watchers, fresh):
+        await store.close()
+
+
+@dataclass
+class Resuming:
+    """A watcher that loads again when it is told that what it wants is gone."""
+
+    store: EtcdStore
+    validator: WatchValidator
+    loads: int = 0
+
+    async def follow(self) -> None:
+        """Watch for ever."""
+        while True:
+            try:
+                async for commit in self.store.watch(self.validator.revision):
+                    self.validator.receive(commit)
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+            except Compacted:
+                self.validator = WatchValidator(*await self.store.load(), gapless=False)
+                self.loads += 1
+
+
+async def compact_all(cluster: EtcdCluster) -> None:
+    """Drop all history, again and again: also what watchers are about to resume from."""
+    while True:
+        with suppress(StoreError):
+            head = await asyncio.to_thread(
+                ask, cluster, None, "KV", "Range", pb.RangeRequest(key=b"x")
+            )
+            request = pb.CompactionRequest(revision=head.header.revision, physical=True)
+            await asyncio.to_thread(ask, cluster, None, "KV", "Compact", request)
+        await asyncio.sleep(0.1)
+
+
+async def test_compaction_under_load_hides_nothing(
+    cluster: EtcdCluster, place: str, tmp_path: Path
+) -> None:
+    """F-28: records are deleted meanwhile, members go, and no watcher keeps what is gone."""
+    stores = [EtcdStore.open(place, options=OLD) for _ in range(2)]
+    watchers = [Resuming(store, WatchValidator(gapless=False)) for store in stores]
+    tasks = [asyncio.create_task(one.follow()) for one in watchers]
+    writers = Writers(place, tmp_path)
+    tasks.append(asyncio.create_task(compact_all(cluster)))
+    try:
+        for _ in range(2):
+            writers.start()
+        await progresses(writers, 60, 20)
+        for member in cluster.members[1:]:
+            member.kill()
+            await progresses(writers, 40, 20)
+            cluster.start_member(member)
+            await asyncio.to_thread(member.wait)
+    finally:
+        writers.kill()
+    fresh = EtcdStore.open(place, options=OLD)
+    revision, records = await fresh.load()
+    audit(writers, records, await fresh.read(etcd_books.claims_of))
+    assert any(said == "gone" for one in writers.all for said in one.last_said().values())
+    async with asyncio.timeout(20):
+        while any(one.validator.revision < revision for one in watchers):
+            await asyncio.sleep(0.05)
+    for task in tasks:
+        assert not task.done()
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for one in watchers:
+        one.validator.check_state(revision, records)
+    assert check(place, OLD) == []
+    for store in (*stores, fresh):
         await store.close()
 
 

@@ -61,6 +61,7 @@ def progresses(writers: Writers, more: int, seconds: float) -> float:
 def test_a_member_without_its_peers_is_left_for_another(
     make_namespaces: Callable[..., list[Namespace]], tmp_path: Path
 ) -> None:
+    """F-29."""
     router, *others = make_namespaces("router", "m0", "m1", "m2", "client")
     router.sysctl("net.ipv4.ip_forward", 1)
     for namespace, address in zip(others, ADDRESSES, strict=True):

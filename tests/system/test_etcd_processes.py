@@ -100,6 +100,7 @@ async def addresses(url: str, label: str, wanted: int, acknowledged: set[str]) -
 
 
 async def test_two_servers_give_no_address_twice_even_if_one_is_killed(start: Start) -> None:
+    """F-01."""
     servers = [await started(start) for _ in range(2)]
     acknowledged: set[str] = set()
     async with Client(servers[0][0]) as client:
@@ -134,6 +135,7 @@ async def compiled(client: Client, name: str, seconds: float) -> None:
 
 
 async def test_when_the_active_compiler_is_killed_the_other_goes_on(start: Start) -> None:
+    """F-02."""
     url, _ = await started(start)
     first = start("compiler")
     async with Client(url) as client:

@@ -49,11 +49,11 @@ class Member:
         assert self._process is not None, f"{self.name} was not started"
         return self._process.pid
 
-    def start(self, cluster: str, options: Sequence[str]) -> None:
-        """Start the process; see :meth:`wait`."""
+    def start(self, cluster: str, options: Sequence[str], prefix: Sequence[str] = ()) -> None:
+        """Start the process, by the command ``prefix`` if it is given; see :meth:`wait`."""
         self.directory.mkdir(parents=True, exist_ok=True)
         url = f"{self.scheme}://{self.endpoint}"
-        argv = ["setpriv", "--pdeathsig", "KILL", "etcd", "--name", self.name]
+        argv = ["setpriv", "--pdeathsig", "KILL", *prefix, "etcd", "--name", self.name]
         argv += ["--data-dir", str(self.directory / "data"), "--initial-cluster", cluster]
         argv += ["--listen-client-urls", url, "--advertise-client-urls", url]
         argv += ["--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer]

@@ -98,6 +98,7 @@ def opened(cluster: EtcdCluster, options: EtcdOptions) -> EtcdStore:
 async def test_with_its_papers_a_store_is_opened_over_tls(
     secured: EtcdCluster, papers: Papers
 ) -> None:
+    """C-04."""
     store = opened(secured, papers.options)
     await store.transact(lambda tx: tx.create(record(1)))
     assert len((await store.load())[1]) == 1
@@ -107,6 +108,7 @@ async def test_with_its_papers_a_store_is_opened_over_tls(
 def test_without_its_papers_a_store_is_not_opened(
     secured: EtcdCluster, papers: Papers, tmp_path: Path
 ) -> None:
+    """C-04."""
     with pytest.raises(StoreUnusable, match="cannot be opened"):
         opened(secured, EtcdOptions(allow_unpatched=True))
     with pytest.raises(StoreUnusable, match="cannot be opened"):
@@ -136,6 +138,7 @@ def require_passwords(endpoint: str, options: EtcdOptions | None = None) -> None
 async def test_passwords_are_used_and_never_shown(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """C-04."""
     right, wrong = tmp_path / "right", tmp_path / "wrong"
     right.write_text(f"root:{SECRET}\n")
     wrong.write_text(f"root:{SECRET}-not\n")
