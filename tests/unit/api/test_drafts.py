@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.api.api_server import PROJECT, Answer, Api
+from tests.unit.api.tenants import EVERYTHING, RED, bare_world
 
 DRAFTS = [*PROJECT, "draft-policy-management"]
 GLOBAL = ["default-policy-management"]
@@ -308,6 +310,23 @@ async def test_a_commit_is_all_or_nothing(api: Api) -> None:
     )
     assert await pending(api) == {"fr": "updated", "fp": "deleted", "second": "created"}
     assert (await api.show("firewall-rule", rule))["direction"] == "<>"
+
+
+async def test_a_scope_is_reviewed_by_who_may_write_it(tmp_path: Path) -> None:
+    async with bare_world(tmp_path) as world:
+        await world.allow(EVERYTHING)
+        await world.root.put("project", RED, enable_security_policy_draft=True)
+        name = {"fq_name": ["default-domain", "red", "ag"], "parent_type": "project"}
+        made = await world.red.ask("POST", "/address-groups", {"address-group": name})
+        assert made.status == 202
+        uuid = made.json["address-group"]["uuid"]
+        assert (await world.blue.ask("GET", f"/address-group/{uuid}")).status == 403
+        asked = {"scope_uuid": RED, "action": "commit"}
+        path = "/security-policy-draft"
+        assert (await world.blue.ask("POST", path, asked)).status == 403
+        assert (await world.red.ask("POST", path, asked)).status == 200
+        assert await world.red.names("/address-groups") == ["ag"]
+        assert (await world.red.ask("GET", f"/address-group/{uuid}")).status == 200
 
 
 async def test_what_the_action_refuses(api: Api) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.unit.api.api_server import IPAM, PROJECT, Api, network_body
 
 from tungsten.api.claims import Due, due
@@ -102,6 +103,38 @@ async def test_a_network_and_its_router_do_not_both_have_vpns(api: Api) -> None:
     await api.put("logical-router", router, bgpvpn_refs=[])
     assert (await api.put("virtual-network", network, bgpvpn_refs=refs)).status == 200
     assert (await api.put("logical-router", router, bgpvpn_refs=refs)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ({"routed_interface_ip_address": None}, "needs routed_interface_ip_address"),
+        ({"physical_router_uuid": ""}, "needs physical_router_uuid"),
+        ({"routed_interface_ip_address": "10.0.9.1"}, "is not in subnets ['10.0.1.0/24']"),
+        ({"bgp_params": {"peer_ip_address": "fd00::1"}}, "is no IPv4 address"),
+        ({"pim_params": {"mode": "sparse"}}, "PIM mode sparse is not sparse-dense"),
+        ({"ospf_params": {"area_id": "0.0.0.0", "area_type": "stub"}}, "is of type backbone"),
+        ({"ospf_params": {"area_id": "0.0.0.0", "area_type": "backbone"}}, ""),
+        ({"bgp_params": {"peer_ip_address": "10.0.1.7"}}, ""),
+    ],
+)
+async def test_what_physical_routers_do_in_a_routed_network(
+    api: Api, said: dict[str, Any], text: str
+) -> None:
+    part = {
+        "physical_router_uuid": "00000000-0000-4000-8000-000000000001",
+        "logical_router_uuid": "00000000-0000-4000-8000-000000000002",
+        "routed_interface_ip_address": "10.0.1.5",
+        **said,
+    }
+    body = {
+        **network_body("vn1", "10.0.1.0/24"),
+        "virtual_network_category": "routed",
+        "virtual_network_routed_properties": {"routed_properties": [part]},
+    }
+    answer = await api.post("/virtual-networks", {"virtual-network": body})
+    assert answer.status in ((409, 400) if text else (200,)), answer.text
+    assert text in answer.text
 
 
 # -- instance-ip ----------------------------------------------------------------------------

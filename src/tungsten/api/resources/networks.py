@@ -11,6 +11,7 @@ from tungsten.api.errors import ApiFault, BadRequest, Conflict, Forbidden, name_
 from tungsten.api.ids import VIRTUAL_NETWORK_IDS
 from tungsten.api.resources.hooks import Hooks
 from tungsten.api.resources.route_target_lists import normalise_list
+from tungsten.api.resources.routed_networks import check_routed
 from tungsten.api.resources.subnet_sources import (
     FLAT,
     ipam_subnets,
@@ -380,6 +381,7 @@ HOOKS: dict[str, Hooks[Any]] = {
             check_provider_links,
             check_vpns,
             settle_subnets,
+            check_routed,
         ),
         update=(
             keep_network_id,
@@ -389,6 +391,7 @@ HOOKS: dict[str, Hooks[Any]] = {
             keep_provider_properties,
             _checks,
             settle_changed_subnets,
+            lambda write, old, new: check_routed(write, new),
         ),
         delete=(refuse_system_network,),
     ),

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from tungsten.api import authority
-from tungsten.api.errors import ApiFault, BadRequest, Conflict, Forbidden, echo, name_list
+from tungsten.api.errors import ApiFault, BadRequest, Forbidden, echo, name_list
 from tungsten.api.resources import route_targets
 from tungsten.api.resources.drafting import begin_drafts, switch_drafts
 from tungsten.api.resources.hooks import Hooks
@@ -147,7 +147,7 @@ def refuse_used_dns(write: Write, dns: VirtualDns) -> None:
         assert isinstance(other, VirtualDns)
         data = other.virtual_DNS_data
         if data is not None and data.next_virtual_DNS == ":".join(dns.fq_name):
-            raise Conflict(
+            raise Forbidden(
                 f"Virtual DNS server {name_list(dns.fq_name)} is referred to by "
                 f"{name_list(other.fq_name)}"
             )
