@@ -17,7 +17,7 @@ DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool 
 DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc python3-dev
 DEBIAN_TEST := frr iperf3 curl etcd-server faketime openssl
 
-.PHONY: help demo test check bench bench-api bpf install install-test clean
+.PHONY: help demo test check bench bench-api bench-controller bpf install install-test clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -97,6 +97,9 @@ bench: install-test
 
 bench-api: install-test
 	@$(BIN)/python -m bench.api
+
+bench-controller: install-test
+	@$(BIN)/python -m bench.controller
 	@$(BIN)/python -m bench.etcd_api
 
 clean:

@@ -1,6 +1,6 @@
 """``python -m bench``: every benchmark, one after the other."""
 
-from bench import api, datapath, etcd_api, first_ping, store
+from bench import api, controller, datapath, etcd_api, first_ping, store
 
-for benchmark in (store, api, etcd_api, first_ping, datapath):
+for benchmark in (store, api, controller, etcd_api, first_ping, datapath):
     benchmark.main()
