@@ -13,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -36,6 +37,14 @@ Url = Annotated[str | None, typer.Option("--store", help="sqlite:FILE or etcd:HO
 
 #: How much one transaction of a restore writes into etcd, which takes 128 operations at once.
 AT_ONCE = 100
+
+
+class BackupForm(StrEnum):
+    """How a backup is written."""
+
+    tungsten = "tungsten"
+    upstream = "db-json-exim"
+
 
 db = typer.Typer(no_args_is_help=True, help="Look the store over.")
 
@@ -76,6 +85,9 @@ def _with_store(
 
 def backup(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="Compressed if it ends in .gz.")],
+    form: Annotated[
+        BackupForm, typer.Option("--format", help="Our own, or upstream's db_json_exim.")
+    ] = BackupForm.tungsten,
     file: File = None,
     sets: Sets = None,
     url: Url = None,
@@ -84,6 +96,16 @@ def backup(
     from tungsten.store import backup as backups
 
     with _settings(file, sets, url) as settings:
+        if form is BackupForm.upstream:
+            from tungsten.api import upstream_export
+
+            count = _with_store(
+                settings,
+                lambda store: backups.write_file(store, target, upstream_export.write),
+                readonly=True,
+            )
+            typer.echo(f"{target}: {count} objects, as db_json_exim imports them")
+            return
         made = _with_store(settings, lambda store: backups.backup(store, target), readonly=True)
     typer.echo(f"{target}: revision {made.revision}, {made.records} records, {made.claims} claims")
 

@@ -20,20 +20,22 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 from zlib import error as ZlibError
 
 import msgspec
 
 from tungsten.model import RESOURCE_TYPES
 from tungsten.store.base import Edge, Record, Snapshot, Store, StoreError, Transaction
+
+T = TypeVar("T")
 
 FORMAT, VERSION = "tungsten-backup", 1
 
@@ -94,11 +96,21 @@ async def backup(store: Store, path: Path) -> Summary:
 
     Raises BackupError when it is there, OSError when it cannot be written.
     """
+    return await write_file(store, path, _write)
+
+
+async def write_file(store: Store, path: Path, write: Callable[[Snapshot, IO[bytes]], T]) -> T:
+    """Write something of one state of a store to a file, whole or not at all.
+
+    Compressed when the name ends in ``.gz``. Raises as :func:`backup` does.
+    """
     if path.exists():
         raise BackupError(f"{path} exists; a backup is never written over another")
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        summary = await store.read(lambda snapshot: _write_file(snapshot, scratch, path.suffix))
+        summary = await store.read(
+            lambda snapshot: _write_file(snapshot, scratch, path.suffix, write)
+        )
         os.link(scratch, path)
     except FileExistsError as error:
         raise BackupError(f"{path} exists; a backup is never written over another") from error
@@ -108,12 +120,14 @@ async def backup(store: Store, path: Path) -> Summary:
     return summary
 
 
-def _write_file(snapshot: Snapshot, path: Path, suffix: str) -> Summary:
+def _write_file(
+    snapshot: Snapshot, path: Path, suffix: str, write: Callable[[Snapshot, IO[bytes]], T]
+) -> T:
     """Write a file anew, whatever an earlier run of this read has left of it."""
     path.unlink(missing_ok=True)
     with path.open("xb") as raw:
         with _written(raw, suffix == ".gz") as file:
-            summary = _write(snapshot, file)
+            summary = write(snapshot, file)
         raw.flush()
         os.fsync(raw.fileno())
     return summary

@@ -98,7 +98,10 @@ def world() -> list[Resource]:
             above = next((one for one in declared.parents if one != ROOT), None)
             parent = None if above is None or ROOT in declared.parents else ensure(above)
             number = len(made) + 1
-            made[name] = make(name, number, parent, **full(declared, number % 5))
+            fields = full(declared, number % 5)
+            if name == "global-system-config":
+                fields["name"] = "default-global-system-config"  # there is one, of this name
+            made[name] = make(name, number, parent, **fields)
         return made[name]
 
     for name in RESOURCE_TYPES:
