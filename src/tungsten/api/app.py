@@ -330,19 +330,25 @@ class ApiApp:
             raise too_large
         chunks: list[bytes] = []
         size = 0
-        stream = aiter(request.stream())
-        while True:
-            try:
-                async with asyncio.timeout(self.settings.request_timeout):
-                    chunk = await anext(stream)
-            except StopAsyncIteration:
-                return b"".join(chunks)
-            except TimeoutError as error:
-                raise errors.TimedOut("The request body did not arrive in time") from error
-            size += len(chunk)
-            if size > limit:
-                raise too_large
-            chunks.append(chunk)
+        more = True
+        try:
+            async with asyncio.timeout(self.settings.request_timeout) as patience:
+                while more:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnect
+                    chunks.append(message.get("body", b""))
+                    size += len(chunks[-1])
+                    if size > limit:
+                        raise too_large
+                    more = message.get("more_body", False)
+                    if more:
+                        patience.reschedule(
+                            asyncio.get_running_loop().time() + self.settings.request_timeout
+                        )
+        except TimeoutError as error:
+            raise errors.TimedOut("The request body did not arrive in time") from error
+        return b"".join(chunks)
 
     async def _object(self, request: Request) -> Json:
         return bodies.parse_object(await self.body(request))

@@ -6,10 +6,10 @@ Bodies come from anyone. What is not an object of the expected form is a
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -20,6 +20,7 @@ Json = dict[str, Any]
 MAX_DEPTH = 64
 MAX_NAME_BYTES = 255
 
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _CONTAINERS = frozenset({dict, list})
 _UNFIT = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffe\uffff")
 
@@ -85,10 +86,7 @@ def flag(body: Mapping[str, Any], key: str) -> bool:
 
 def is_uuid(value: str) -> bool:
     """Whether a string is a uuid in its canonical form."""
-    try:
-        return str(UUID(value)) == value
-    except ValueError:
-        return False
+    return _UUID.fullmatch(value) is not None
 
 
 def uuid(value: str) -> str:
@@ -120,4 +118,6 @@ def is_printable(name: str) -> bool:
     No control characters, lone surrogates, noncharacters of XML, line separators, or marks that
     turn the direction of the text around them.
     """
+    if name.isascii():
+        return name.isprintable()
     return not any(unicodedata.category(char) in ("Cc", "Cs") or char in _UNFIT for char in name)

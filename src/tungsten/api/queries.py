@@ -23,6 +23,10 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 NO_MARKERS = frozenset({"", "None", "null", "0"})
 
 
+MOST_FILTERS = 256
+"""Filters of one list: each object is held against each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """At most ``limit`` objects after the place ``after``, or from the first one."""
@@ -81,7 +85,10 @@ def filters(text: str | None) -> dict[str, tuple[Any, ...]]:
     property are alternatives.
     """
     wanted: dict[str, tuple[Any, ...]] = {}
-    for part in split(text) or ():
+    parts = split(text) or ()
+    if len(parts) > MOST_FILTERS:
+        raise BadRequest(f"Bad Request, {len(parts)} filters are more than {MOST_FILTERS}")
+    for part in parts:
         key, equals, value = part.partition("==")
         if not equals or not key or "==" in value:
             raise BadRequest(f"Invalid filter {echo(text or '')}")

@@ -8,7 +8,7 @@ claims exist; nothing that is used is gone) is checked once, by :meth:`SqliteTra
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 from zlib import crc32
@@ -60,6 +60,21 @@ def _sum(row: tuple[object, ...]) -> int:
     return crc32(_encoder.encode(row))
 
 
+def _stamped(record: Record, created: int, revision: int) -> Record:
+    """The record of a commit. This is ``replace``, as often as there are writes."""
+    return Record(
+        record.uuid,
+        record.type,
+        record.fq_name,
+        record.parent,
+        record.edges,
+        record.body,
+        record.provenance,
+        created,
+        revision,
+    )
+
+
 def _to_row(record: Record) -> _Row:
     edges = _encoder.encode([(edge.field, edge.target, edge.weak) for edge in record.edges])
     row = (
@@ -93,9 +108,20 @@ def _from_row(row: _Row) -> Record:
     )
 
 
-def encode_changes(commit: Commit) -> bytes:
-    """The log's form of a commit: a CRC-32, then changes and origin in MessagePack."""
-    rows = [(c.kind.value, _to_row(c.record)) for c in commit.changes]
+def encode_changes(commit: Commit, written: Mapping[str, _Row]) -> bytes:
+    """The log's form of a commit: a CRC-32, then changes and origin in MessagePack.
+
+    ``written`` are the rows of records as the commit leaves them.
+    """
+    rows = [
+        (
+            change.kind.value,
+            _to_row(change.record)
+            if change.kind is ChangeKind.DELETED
+            else written[change.record.uuid],
+        )
+        for change in commit.changes
+    ]
     origin = commit.origin
     data = _encoder.encode(_Logged(rows, origin.time, origin.user, origin.request, origin.client))
     return crc32(data).to_bytes(4, "big") + data
@@ -283,6 +309,8 @@ class SqliteTransaction(SqliteSnapshot):
         self._numbers = numbers
         self._before: dict[str, Record | None] = {}
         self._after: dict[str, Record | None] = {}
+        #: The rows of the records that were written, as they were written last.
+        self.written: dict[str, _Row] = {}
         self._claimed: dict[tuple[str, str], str] = {}
         self._claims_changed = False
         self._moved: list[tuple[str, range, int]] = []
@@ -295,7 +323,7 @@ class SqliteTransaction(SqliteSnapshot):
     def create(self, record: Record) -> None:
         if not record.fq_name or not record.uuid:
             raise ValueError(f"a record needs a uuid and a fq_name: {record}")
-        new = replace(record, created=self._revision, revision=self._revision)
+        new = _stamped(record, self._revision, self._revision)
         try:
             self._insert(new)
         except sqlite3.IntegrityError:
@@ -316,7 +344,7 @@ class SqliteTransaction(SqliteSnapshot):
                     f"{name} of {old.type} {old.uuid} cannot change"
                     f" from {getattr(old, name)!r} to {getattr(record, name)!r}"
                 )
-        new = replace(record, created=old.created, revision=self._revision)
+        new = _stamped(record, old.created, self._revision)
         if new == replace(old, revision=self._revision):
             return
         self._overwrite(old, new)
@@ -428,10 +456,11 @@ class SqliteTransaction(SqliteSnapshot):
 
     def _insert(self, record: Record) -> None:
         query = f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-        self._db.execute(query, _to_row(record))
+        row = self.written[record.uuid] = _to_row(record)
+        self._db.execute(query, row)
 
     def _overwrite(self, old: Record, new: Record) -> None:
-        row = _to_row(new)
+        row = self.written[new.uuid] = _to_row(new)
         self._db.execute(
             "UPDATE records SET provenance = ?, revision = ?, edges = ?, body = ?, sum = ?"
             " WHERE uuid = ?",
@@ -448,10 +477,10 @@ class SqliteTransaction(SqliteSnapshot):
     def _add_edges(self, record: Record, edges: tuple[Edge, ...]) -> None:
         if len({(edge.field, edge.target) for edge in edges}) < len(edges):
             raise ValueError(f"record {record.uuid} names a target twice in a field: {edges}")
-        for edge in edges:
-            self._db.execute(
+        if edges:
+            self._db.executemany(
                 "INSERT INTO edges VALUES (?, ?, ?, ?)",
-                (edge.target, record.uuid, edge.field, edge.weak),
+                [(edge.target, record.uuid, edge.field, edge.weak) for edge in edges],
             )
 
     def _remove_edges(self, record: Record, edges: tuple[Edge, ...]) -> None:

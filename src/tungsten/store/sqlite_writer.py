@@ -19,7 +19,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,8 @@ class Writer(threading.Thread):
         self._limits = limits
         self._touched = touched
         self._failed = 0
+        #: The connection was given up and could not be opened anew yet.
+        self._broken = False
         #: Guards what follows; whoever sets ``_held`` has the connection until it is unset.
         self._turn = threading.Condition(threading.Lock())
         self._waiting: deque[Job] = deque()
@@ -125,7 +127,7 @@ class Writer(threading.Thread):
         with self._turn:
             if self._home is not job.loop and not self._brief:
                 self._home, self._called = job.loop, False
-            if self._home is not job.loop or self._waiting or self._ends:
+            if self._home is not job.loop or self._waiting or self._ends or self._broken:
                 self._waiting.append(job)
                 self._turn.notify()
                 return
@@ -223,6 +225,8 @@ class Writer(threading.Thread):
         patience = 0 if kind is BriefTransaction else PATIENCE
         deferred: list[Job] = []
         try:
+            if self._broken:
+                self._reopen()
             self._db.execute(f"PRAGMA busy_timeout = {patience}")
             self._db.execute("BEGIN IMMEDIATE")
             for job in jobs:
@@ -260,9 +264,9 @@ class Writer(threading.Thread):
             job.result = job.function(transaction)
             commit = transaction.finish()
             if commit is not None:
-                commit = replace(commit, origin=job.origin.now())
+                commit = Commit(commit.revision, commit.changes, job.origin.now())
                 faults.point("store.transaction")
-                self._append(commit)
+                self._append(commit, encode_changes(commit, transaction.written))
         except Exception as error:
             if isinstance(error, sqlite3.Error) and not self._db.in_transaction:
                 raise
@@ -281,8 +285,7 @@ class Writer(threading.Thread):
             self._touched.note(transaction.touched(), commit.revision)
         return commit
 
-    def _append(self, commit: Commit) -> None:
-        data = encode_changes(commit)
+    def _append(self, commit: Commit, data: bytes) -> None:
         self._db.execute("INSERT INTO log VALUES (?, ?)", (commit.revision, data))
         self._kept[commit.revision] = len(data)
         self._bytes += len(data)
@@ -306,14 +309,19 @@ class Writer(threading.Thread):
         for job in jobs:
             if job.error is None:
                 job.error = StoreUnavailable(f"{self._path} could not be written: {error}")
+        self._broken = True
         try:
-            self._db.close()
-            self._open()
+            self._reopen()
         except sqlite3.Error as reason:
             log.warning("reopen_failed", path=str(self._path), error=str(reason))
-        else:
-            self._feed.restart(self._last)
-            self._feed.wake()
+
+    def _reopen(self) -> None:
+        """Begin with what is on disk: after a failed flush nothing that is known can be trusted."""
+        self._db.close()
+        self._open()
+        self._broken = False
+        self._feed.restart(self._last)
+        self._feed.wake()
 
 
 def _take(jobs: deque[Job], most: int) -> list[Job]:

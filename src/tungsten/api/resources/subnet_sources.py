@@ -9,8 +9,11 @@ which first.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import ip_address
 from uuid import uuid4
+
+import msgspec
 
 from tungsten.api.addresses import HeldSubnet
 from tungsten.api.errors import ApiFault, BadRequest, name_list
@@ -39,9 +42,18 @@ def own_specs(network: VirtualNetwork) -> Iterator[IpamSubnetType]:
 def resolved(spec: IpamSubnetType, owner: str, *, bare: bool = False) -> Subnet:
     """A subnet with its defaults. Raises ApiFault for one that cannot be."""
     try:
-        return resolve(spec, spec.subnet_uuid or str(uuid4()), owner, bare=bare)
+        if spec.subnet_uuid:
+            return _labelled(msgspec.json.encode(spec), owner, bare)
+        return resolve(spec, str(uuid4()), owner, bare=bare)
     except SubnetError as error:
         raise ApiFault(error.text, status=error.status) from error
+
+
+@lru_cache(maxsize=1024)
+def _labelled(spec: bytes, owner: str, bare: bool) -> Subnet:
+    """The same for one that has its label: every address given out asks for it."""
+    said = msgspec.json.decode(spec, type=IpamSubnetType)
+    return resolve(said, said.subnet_uuid or "", owner, bare=bare)
 
 
 def is_bare(network: VirtualNetwork) -> bool:
