@@ -107,6 +107,8 @@ def shown(record: Record) -> str:
 def redirect_new(write: Write, resource: Resource) -> None:
     """What is made while drafts are on is made as a draft (a rule asked before names are)."""
     type_, name = type_of(resource).name, tuple(resource.fq_name)
+    if len(name) < 2:
+        return
     place = management(write.tx, scope_of(name))
     if not is_draft(name) and place is None:
         return

@@ -283,6 +283,8 @@ async def test_the_system_has_drafts_of_its_own(api: Api) -> None:
     made = await api.post("/firewall-rules", {"firewall-rule": rule_body("g", GLOBAL)})
     assert made.status == 202
     assert made.json["firewall-rule"]["fq_name"] == ["draft-policy-management", "g"]
+    nameless = await api.post("/firewall-rules", {"firewall-rule": rule_body("x", [])})
+    assert nameless.status == 400
     # Those of the project are not drafted, and what holds does not refer to a draft.
     local = await api.post("/firewall-rules", {"firewall-rule": rule_body("local")})
     assert local.status == 200
