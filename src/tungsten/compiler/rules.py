@@ -18,6 +18,7 @@ people wrote, it has also a line in :data:`OWNED`; if it makes objects of anothe
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from tungsten.compiler import networks, peering, security
@@ -92,6 +93,7 @@ def kept_fields() -> dict[str, set[str]]:
     return kept
 
 
+@cache
 def owned_fields(type_: str) -> tuple[str, ...]:
     """The reference fields of a type that the compiler writes."""
     return tuple(field for of, field in OWNED if of == type_)

@@ -34,6 +34,8 @@ DEFAULT_ASN = 64512
 _INSTANCE = "routing-instance"
 _CONNECTION = "connection"
 _OF_NETWORK = parent_link(resource_type(_INSTANCE), "virtual-network")
+#: The links that an instance's configuration depends on; its targets are in what it says itself.
+_CONCERNING = frozenset({_CONNECTION, _OF_NETWORK})
 _log = structlog.get_logger("tungsten.control")
 
 
@@ -93,8 +95,9 @@ def changed_instances(graph: ConfigGraph, delta: GraphDelta) -> dict[str, Instan
     Those are the changed ones, those of changed networks, and those connected to either.
     """
     concerned = {vertex for vertex in delta.nodes if vertex[0] == _INSTANCE}
-    for left, right, _ in chain(delta.links_added, delta.links_removed):
-        concerned |= {end for end in (left, right) if end[0] == _INSTANCE}
+    for left, right, metadata in chain(delta.links_added, delta.links_removed):
+        if metadata in _CONCERNING:
+            concerned |= {end for end in (left, right) if end[0] == _INSTANCE}
     for vertex in delta.nodes:
         network = graph.node(vertex) if vertex[0] == "virtual-network" else None
         if network is not None:
