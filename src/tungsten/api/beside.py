@@ -113,7 +113,7 @@ def held(snapshot: Snapshot, body: Json) -> Json:
     what is stored.
     """
     count = body.get("count", CACHE_SHOWN)
-    if isinstance(count, str) and count.isdecimal():
+    if isinstance(count, str) and count.isdecimal() and len(count) < 10:
         count = int(count)
     if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= MOST_SHOWN:
         raise BadRequest(f"count must be a number from 1 to {MOST_SHOWN}, not {echo(count)}")
