@@ -83,6 +83,14 @@ def draft_of(snapshot: Snapshot, type_: str, fq_name: Sequence[str]) -> Record |
     return snapshot.find(type_, draft_name(fq_name))
 
 
+def written(snapshot: Snapshot, type_: str, fq_name: Name) -> Record | None:
+    """The object that a write by this name goes to: its draft where there is one."""
+    found = snapshot.find(type_, fq_name)
+    if type_ not in TYPES or is_draft(fq_name):
+        return found
+    return draft_of(snapshot, type_, fq_name) or found
+
+
 def state_of(draft: Record) -> str:
     """What becomes of the object in force by a draft."""
     return getattr(from_record(draft), "draft_mode_state", None) or UPDATED

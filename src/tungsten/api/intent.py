@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from tungsten.api import authority, bodies, objects, ownership
+from tungsten.api import authority, bodies, drafts, objects, ownership
 from tungsten.api.bodies import Json
 from tungsten.api.errors import ApiFault, BadRequest, Conflict, echo
 from tungsten.api.resources.security import rules_of
@@ -137,14 +137,14 @@ def _by_name(declared: ResourceType, fields: Json) -> Json:
 def run(write: Write, intent: Intent, base: str, *, drop: bool) -> list[Json]:
     """Do what is asked; what became of each document, in the order it was done."""
     run = _Run(write, drop, intent.owner)
-    run.missing = {one.key for one in intent.apply if write.tx.find(*one.key) is None}
+    run.missing = {one.key for one in intent.apply if drafts.written(write.tx, *one.key) is None}
     results = []
     for one in _targets_first(intent.apply):
         with _Naming(one):
             results.append(run.apply(one))
     for one, fields in run.late:
         with _Naming(one):
-            held = write.tx.find(*one.key)
+            held = drafts.written(write.tx, *one.key)
             assert held is not None
             objects.update(write, one.declared, held.uuid, fields, drop=drop)
     pruned = {one.key: one for one in _no_longer_there(write, intent)}
@@ -203,7 +203,7 @@ class _Run:
         self.missing.discard(one.key)
         waiting = len(self.late)
         fields = self._now(one)
-        held = self.write.tx.find(*one.key)
+        held = drafts.written(self.write.tx, *one.key)
         if self.owner:
             fields = ownership.marked(fields, held, self.owner)
         if held is None:
@@ -212,11 +212,13 @@ class _Run:
             return _result(one, made.uuid, "created")
         authority.require_record(self.write.tx, self.write.caller, held, authority.WRITE)
         asked = one.fields.get("uuid")
-        if asked is not None and asked != held.uuid:
-            raise Conflict(f"its uuid here is {held.uuid}, not {echo(asked)}")
+        in_force = self.write.tx.find(*one.key) or held
+        if asked is not None and asked not in (held.uuid, in_force.uuid):
+            raise Conflict(f"its uuid here is {in_force.uuid}, not {echo(asked)}")
         _keep_rule_uuids(held, fields)
         objects.update(self.write, one.declared, held.uuid, fields, drop=self.drop)
-        same = len(self.late) == waiting and self.write.tx.get(held.uuid) == held
+        stands = drafts.written(self.write.tx, *one.key)
+        same = len(self.late) == waiting and stands == held
         return _result(one, held.uuid, "unchanged" if same else "updated")
 
     def _now(self, one: Document) -> Json:

@@ -314,6 +314,25 @@ async def test_a_commit_is_all_or_nothing(api: Api) -> None:
     assert (await api.show("firewall-rule", rule))["direction"] == "<>"
 
 
+async def test_documents_are_applied_to_drafts_once(api: Api) -> None:
+    await in_force(api)
+    new = {"fq_name": [*PROJECT, "ag"], "parent_type": "project"}
+    changed = rule_body("fr", direction=">")
+    body = {"apply": [{"address-group": new}, {"firewall-rule": changed}]}
+
+    async def results() -> list[str]:
+        answer = await api.post("/apply", body)
+        assert answer.status == 202, answer.text
+        return [one["result"] for one in answer.json["objects"]]
+
+    assert await results() == ["created", "updated"]
+    assert await pending(api) == {"ag": "created", "fr": "updated"}
+    assert await results() == ["unchanged", "unchanged"]
+    assert (await review(api, "commit")).status == 200
+    assert await pending(api) == {}
+    assert await results() == ["unchanged", "unchanged"]
+
+
 async def test_a_scope_is_reviewed_by_who_may_write_it(tmp_path: Path) -> None:
     async with bare_world(tmp_path) as world:
         await world.allow(EVERYTHING)
