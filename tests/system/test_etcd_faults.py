@@ -169,11 +169,11 @@ async def fault(kind: str, draw: random.Random, cluster: EtcdCluster, writers: W
         case "defragment":
             await asyncio.to_thread(defragment, cluster)
         case "replace":
-            await asyncio.to_thread(replace, cluster, member)
+            await replace(cluster, member)
         case "old data":
-            await asyncio.to_thread(set_back, cluster, member)
+            await set_back(cluster, member)
             await progresses(writers, 50, 20)
-            await asyncio.to_thread(replace, cluster, member)
+            await replace(cluster, member)
         case "writer":
             writers.running[0].process.kill()
             point = draw.choice(["store.commit.before", "store.commit.after"])
@@ -199,34 +199,44 @@ def defragment(cluster: EtcdCluster) -> None:
         ask(cluster, other, "Maintenance", "Defragment", pb.DefragmentRequest())
 
 
-def replace(cluster: EtcdCluster, member: Member) -> None:
+async def replace(cluster: EtcdCluster, member: Member) -> None:
     """Remove a member whose data is lost, and add a fresh one in its place."""
     member.kill()
     shutil.rmtree(member.directory / "data")
-    known = ask(cluster, member, "Cluster", "MemberList", pb.MemberListRequest()).members
-    (number,) = (one.ID for one in known if one.name == member.name)
-    ask(cluster, member, "Cluster", "MemberRemove", pb.MemberRemoveRequest(ID=number))
-    add = pb.MemberAddRequest(peerURLs=[member.peer])
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            ask(cluster, member, "Cluster", "MemberAdd", add)
-            break
-        except StoreUnavailable:  # the others are not connected well enough yet
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+    await asyncio.to_thread(readmit, cluster, member)
+    # Not in a thread that ends, since members end with the thread that started them.
     cluster.start_member(member, "--initial-cluster-state", "existing")
-    member.wait()
+    await asyncio.to_thread(member.wait)
 
 
-def set_back(cluster: EtcdCluster, member: Member) -> None:
+def readmit(cluster: EtcdCluster, member: Member) -> None:
+    """Have the others forget a member and expect another one where it was."""
+
+    def known() -> list[int]:
+        answer = ask(cluster, member, "Cluster", "MemberList", pb.MemberListRequest())
+        return [one.ID for one in answer.members if member.peer in one.peerURLs]
+
+    def change(name: str, request: Any, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not done():
+            assert time.monotonic() < deadline
+            with suppress(StoreUnavailable):  # no leader, or not connected well enough yet
+                ask(cluster, member, "Cluster", name, request)
+            time.sleep(0.1)
+
+    (old,) = known()
+    change("MemberRemove", pb.MemberRemoveRequest(ID=old), lambda: not known())
+    change("MemberAdd", pb.MemberAddRequest(peerURLs=[member.peer]), lambda: bool(known()))
+
+
+async def set_back(cluster: EtcdCluster, member: Member) -> None:
     """Let a member begin with data of before: etcd may end it, or have it catch up."""
     member.kill()
     copy = member.directory / "copy"
     shutil.copytree(member.directory / "data", copy)
     cluster.start_member(member)
-    member.wait()
-    time.sleep(1)
+    await asyncio.to_thread(member.wait)
+    await asyncio.sleep(1)
     member.kill()
     shutil.rmtree(member.directory / "data")
     shutil.move(copy, member.directory / "data")
