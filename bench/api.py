@@ -6,7 +6,10 @@ creates, each a transaction that is durable when acknowledged. Beside rates by t
 seconds of CPU that the server and the clients used, since a busy machine gives neither a whole
 processor.
 
-First rounds of creates and reads over one connection and over sixteen; then the same server is
+First rounds of creates and reads over one connection and over sixteen. Every read is of another
+object: once each right after they were made, which no earlier read has helped, and then several
+times each. The floor is the same HTTP stack that answers the same reads with constant bytes of the
+size of such an answer (:mod:`bench.api_floor`). Then the same server is
 filled with 100,000 objects, timing each tenth, for the memory it takes, for a detailed list of
 10,000, and for a `tungsten controller` started on the file. The peer of creates is the embedded
 store alone, given the same number of records by as many writers in the same run: what of the time
@@ -35,8 +38,10 @@ from bench.api_load import NETWORK, Load, Outcome
 from bench.report import Measure, publish
 
 ROUNDS = 3
-PAIRS = {1: 500, 16: 2000}
-READS = {1: 2000, 16: 8000}
+PAIRS = {1: 400, 16: 1200}
+ONCE = 1000
+AGAIN = {1: 2, 16: 8}
+FLOOR = "HTTP alone: the same reads answered with constant bytes"
 WATCHED = 200
 OBJECTS = 100_000
 LISTED = 10_000
@@ -49,8 +54,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 class Server:
     """A process that serves the API, on a port of its own."""
 
-    def __init__(self, directory: Path, *argv: str) -> None:
-        command = [sys.executable, "-m", "tungsten", *argv]
+    def __init__(self, directory: Path, *argv: str, module: str = "tungsten") -> None:
+        command = [sys.executable, "-m", module, *argv]
         with (directory / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stderr=log)
         self.pid = self._process.pid
@@ -84,10 +89,10 @@ class Server:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE / 1e6
 
     async def load(
-        self, kind: Any, connections: int, first: int, count: int
+        self, kind: Any, connections: int, first: int, count: int, times: int = 1
     ) -> tuple[Outcome, float]:
         """Let clients send; the outcome, and the server's seconds of CPU."""
-        load = Load(self.port, kind, connections, first, count, max(1, first))
+        load = Load(self.port, kind, connections, first, count, times)
         clients = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bench.api_load", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -124,6 +129,14 @@ async def started(directory: Path, stack: AsyncExitStack, name: str = "api") -> 
         server = Server(directory, name, *(part for one in sets for part in ("--set", one)))
     stack.push_async_callback(server.stop)
     return await server.serving(port)
+
+
+async def floor_of(directory: Path, stack: AsyncExitStack) -> Server:
+    """The same HTTP stack with nothing behind it."""
+    port = _free_port()
+    floor = Server(directory, str(port), module="bench.api_floor")
+    stack.push_async_callback(floor.stop)
+    return await floor.serving(port)
 
 
 async def make_network(server: Server) -> None:
@@ -176,7 +189,7 @@ def note(results: Results, what: str, outcome: Outcome, cpu: float) -> None:
     results.add(f"{what}: 99th percentile", "ms", outcome.waits[count * 99 // 100])
 
 
-async def rounds(server: Server, results: Results) -> int:
+async def rounds(server: Server, floor: Server, results: Results) -> int:
     """Creates and reads; how many ports there are afterwards."""
     made = 0
     for _ in range(ROUNDS):
@@ -189,11 +202,25 @@ async def rounds(server: Server, results: Results) -> int:
                 with tempfile.TemporaryDirectory() as directory:
                     rate = await bare.ours(Path(directory) / "bare.db")
                 results.beside(what, STORE, rate)
-        for connections, count in READS.items():
-            outcome, cpu = await server.load("read", connections, made, count)
-            note(results, f"reads, {connections} client{'s' * (connections > 1)}", outcome, cpu)
+        outcome, cpu = await server.load("pair", 16, made, PAIRS[16])
+        made += PAIRS[16]
+        note(results, "pairs in one POST /transaction, 16 clients", outcome, cpu)
+        await reads(server, floor, made - ONCE, results)
         await watch(server, results)
     return made
+
+
+async def reads(server: Server, floor: Server, first: int, results: Results) -> None:
+    """Reads of ONCE ports that nobody has read yet, and again."""
+    note(results, "reads, the first, 16 clients", *await server.load("read", 16, first, ONCE))
+    for connections, times in AGAIN.items():
+        clients = f"{connections} client{'s' * (connections > 1)}"
+        again = await server.load("read", connections, first, ONCE, times)
+        note(results, f"reads, again, {clients}", *again)
+        outcome, cpu = await floor.load("read", connections, first, ONCE, times)
+        what = f"reads, again, {clients}"
+        results.beside(what, FLOOR, len(outcome.waits) / outcome.seconds)
+        results.beside(f"{what}: server CPU", FLOOR, 1e6 * cpu / len(outcome.waits))
 
 
 async def watch(server: Server, results: Results) -> None:
@@ -250,7 +277,8 @@ async def measure(results: Results) -> None:
         async with AsyncExitStack() as stack:
             server = await started(directory, stack)
             await make_network(server)
-            made = await rounds(server, results)
+            floor = await floor_of(directory, stack)
+            made = await rounds(server, floor, results)
             costs = await fill(server, LISTED, made)
             results.add("memory of tungsten api, 20,000 objects", "MB", server.megabytes())
             await lists(server, results)

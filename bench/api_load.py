@@ -24,17 +24,18 @@ STEP = 1000
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What to send: ``count`` creates of ports and their addresses, or reads of such ports.
+    """What to send for ``count`` ports from number ``first``.
 
-    ``first`` is the number of the first port; ``cycle``: reads begin again after as many ports.
+    ``create``: a request for the port and one for its address; ``pair``: one for both
+    (``POST /transaction``); ``read``: the port, ``times`` over, all others between.
     """
 
     port: int
-    kind: Literal["create", "read"]
+    kind: Literal["create", "pair", "read"]
     connections: int
     first: int
     count: int
-    cycle: int = 1
+    times: int = 1
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -64,26 +65,42 @@ def post(path: str, body: object) -> bytes:
     return head.encode() + data
 
 
-def pair(number: int) -> tuple[bytes, bytes]:
-    """The requests that create a port, and its address."""
+def bodies(number: int) -> tuple[dict[str, object], dict[str, object]]:
+    """A port, and its address."""
     name, uuid = [*PROJECT, f"port-{number}"], port_uuid(number)
     network = {"to": NETWORK}
-    interface = {
+    interface: dict[str, object] = {
         "uuid": uuid,
         "fq_name": name,
         "parent_type": "project",
         "virtual_network_refs": [network],
         "virtual_machine_interface_device_owner": "compute:nova",
     }
-    address = {
+    address: dict[str, object] = {
         "fq_name": [f"address-{number}"],
         "virtual_network_refs": [network],
         "virtual_machine_interface_refs": [{"to": name}],
     }
+    return interface, address
+
+
+def pair(number: int) -> tuple[bytes, bytes]:
+    """The requests that create a port, and its address."""
+    interface, address = bodies(number)
     return (
         post("/virtual-machine-interfaces", {"virtual-machine-interface": interface}),
         post("/instance-ips", {"instance-ip": address}),
     )
+
+
+def pair_at_once(number: int) -> bytes:
+    """The request that creates both."""
+    types = ("virtual-machine-interface", "instance-ip")
+    operations = [
+        {"operation": "create", "type": type_, "object": body}
+        for type_, body in zip(types, bodies(number), strict=True)
+    ]
+    return post("/transaction", {"operations": operations})
 
 
 def read(number: int) -> bytes:
@@ -98,7 +115,9 @@ def requests_of(load: Load, connection: int) -> list[bytes]:
     numbers = range(load.first + connection, load.first + load.count, load.connections)
     if load.kind == "create":
         return [request for number in numbers for request in pair(number)]
-    return [read(number % load.cycle) for number in numbers]
+    if load.kind == "pair":
+        return [pair_at_once(number) for number in numbers]
+    return [read(number) for _ in range(load.times) for number in numbers]
 
 
 class Connection(asyncio.Protocol):

@@ -20,6 +20,16 @@ MOST = 10_000
 """Operations of one transaction."""
 
 
+BRIEF = 16
+"""Operations up to which a transaction is likely to be brief."""
+
+
+def is_brief(body: Json) -> bool:
+    """Whether a transaction is likely to read and write little."""
+    asked = body.get("operations")
+    return isinstance(asked, list) and len(asked) <= BRIEF
+
+
 def run(write: Write, body: Json, base: str, *, drop: bool) -> Json:
     """Run all operations; what each did, in their order."""
     asked = body.get("operations")

@@ -68,7 +68,10 @@ async def _int_owner(engine: Engine, asked: Asked) -> Json:
 
 async def _transaction(engine: Engine, asked: Asked) -> Json:
     drop = engine.drop_unknown
-    return await engine.write(lambda write: batch.run(write, asked.body, asked.base, drop=drop))
+    return await engine.write(
+        lambda write: batch.run(write, asked.body, asked.base, drop=drop),
+        brief=batch.is_brief(asked.body),
+    )
 
 
 async def _review(engine: Engine, asked: Asked) -> Json:

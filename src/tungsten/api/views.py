@@ -41,30 +41,24 @@ class Hrefs:
 
 def envelope(resource: Resource, hrefs: Hrefs) -> Json:
     """Which object it is, and where its parent is."""
-    return _envelope(
-        type_of(resource).name,
-        resource.uuid,
-        resource.fq_name,
-        resource.parent_type,
-        resource.parent_uuid,
-        hrefs,
-    )
+    parent = (resource.parent_type, resource.parent_uuid)
+    return _envelope(type_of(resource).name, resource.uuid, resource.fq_name, parent, hrefs)
 
 
 def _envelope(
     type_: str,
     uuid: str,
     fq_name: list[str],
-    parent_type: str | None,
-    parent: str | None,
+    parent: tuple[str | None, str | None],
     hrefs: Hrefs,
 ) -> Json:
     shown: Json = {"uuid": uuid, "name": fq_name[-1] if fq_name else "", "fq_name": fq_name}
     hrefs.put(shown, type_, uuid)
-    if parent_type and parent:
+    parent_type, parent_uuid = parent
+    if parent_type and parent_uuid:
         shown["parent_type"] = parent_type
-        shown["parent_uuid"] = parent
-        hrefs.put(shown, parent_type, parent, "parent_href")
+        shown["parent_uuid"] = parent_uuid
+        hrefs.put(shown, parent_type, parent_uuid, "parent_href")
     return shown
 
 
@@ -85,8 +79,7 @@ def body(record: Record, hrefs: Hrefs, mirror: Mirror, fields: Iterable[str] | N
         record.type,
         record.uuid,
         list(record.fq_name),
-        None if parent_type is None else msgspec.json.decode(parent_type),
-        record.parent,
+        (None if parent_type is None else msgspec.json.decode(parent_type), record.parent),
         hrefs,
     )
     for key, value in said.items():
