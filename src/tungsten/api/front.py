@@ -136,11 +136,12 @@ class Front:
         path = path_of(request)
         if path in OPEN or path.startswith("/documentation/"):
             return Caller()
-        identity = await self._identity(request.headers.get("x-auth-token", ""))
+        identity = await self.identify(request.headers.get("x-auth-token", ""))
         call = Call(path, rbac.LETTERS.get(request.method, "C"), body, request.query_params)
-        return await self._engine.read(lambda s: self._admitted(s, mode, identity, call))
+        return await self._engine.read(lambda s: self.admitted(s, mode, identity, call))
 
-    async def _identity(self, token: str) -> Identity:
+    async def identify(self, token: str) -> Identity:
+        """Whose a token is. Raises Unauthorized, Unreachable."""
         assert self._keystone is not None
         identity = await self._keystone.identify(token) if token else None
         if identity is None:
@@ -151,7 +152,8 @@ class Front:
         """The headers that tell a caller where tokens come from."""
         return {"www-authenticate": f'Keystone uri="{self._settings.keystone_url}"'}
 
-    def _admitted(self, snapshot: Snapshot, mode: str, identity: Identity, call: Call) -> Caller:
+    def admitted(self, snapshot: Snapshot, mode: str, identity: Identity, call: Call) -> Caller:
+        """Who asks, when the rules let that caller make a call. Raises Forbidden, Unauthorized."""
         caller = self.caller(snapshot, identity)
         if caller.admin or (caller.reader and call.is_reading):
             return caller
@@ -168,6 +170,10 @@ class Front:
         for letter, object_, fields in parts_of(snapshot, call):
             require_call(rules, caller, letter, object_, fields)
         return caller
+
+    async def caller_of(self, identity: Identity) -> Caller:
+        """The caller that a token stands for, now."""
+        return await self._engine.read(lambda s: self.caller(s, identity))
 
     def caller(self, snapshot: Snapshot, identity: Identity) -> Caller:
         """The caller that a token stands for."""

@@ -61,6 +61,10 @@ class _Answer(msgspec.Struct):
     token: _Token
 
 
+class _Projects(msgspec.Struct):
+    projects: list[_Named]
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Whose a token is. ``said`` is Keystone's answer as a whole."""
@@ -97,15 +101,29 @@ class Account:
     @property
     def tokens_url(self) -> str:
         """Where tokens are made and shown."""
-        return self.url.rstrip("/").removesuffix("/v3").removesuffix("/v2.0") + "/v3/auth/tokens"
+        return self._base + "/tokens"
+
+    @property
+    def projects_url(self) -> str:
+        """Where it is shown in which projects whoever asks is."""
+        return self._base + "/projects"
+
+    @property
+    def _base(self) -> str:
+        return self.url.rstrip("/").removesuffix("/v3").removesuffix("/v2.0") + "/v3/auth"
 
     def credentials(self) -> Json:
         """What is sent to get a token. Raises OSError."""
         password = Path(self.password_file).read_text(encoding="utf-8").rstrip("\n")
-        user = {"name": self.user, "domain": {"name": self.user_domain}, "password": password}
         scope = {"project": {"name": self.project, "domain": {"name": self.project_domain}}}
-        identity = {"methods": ["password"], "password": {"user": user}}
-        return {"auth": {"identity": identity, "scope": scope}}
+        return password_credentials(self.user, password, self.user_domain, scope)
+
+
+def password_credentials(user: str, password: str, domain: str, scope: Json) -> Json:
+    """What is sent for a token of a user in a scope."""
+    said = {"name": user, "domain": {"name": domain}, "password": password}
+    identity = {"methods": ["password"], "password": {"user": said}}
+    return {"auth": {"identity": identity, "scope": scope}}
 
 
 def identity_of(data: bytes) -> Identity:
@@ -184,6 +202,40 @@ class Keystone:
             self._known.popitem(last=False)
         return identity
 
+    async def login(self, user: str, password: str, domain: str, project: str) -> str | None:
+        """A token of a user in a project; None when Keystone does not accept them.
+
+        A user who is not in ``project`` gets a token of the first project, by name, that the user
+        is in. Raises Unreachable.
+        """
+        token = await self._given(password_credentials(user, password, domain, {"unscoped": {}}))
+        if token is None:
+            return None
+        mine = {"x-auth-token": token}
+        status, _, data = await self._request("GET", mine, None, self._account.projects_url)
+        if status != 200:
+            return None
+        try:
+            projects = msgspec.json.decode(data, type=_Projects).projects
+        except msgspec.DecodeError as error:
+            raise self._fault(f"its answer cannot be read: {error}") from error
+        if not projects:
+            return None
+        chosen = min(projects, key=lambda one: (one.name != project, one.name))
+        identity = {"methods": ["token"], "token": {"id": token}}
+        scope = {"project": {"id": chosen.id}}
+        return await self._given({"auth": {"identity": identity, "scope": scope}})
+
+    async def _given(self, credentials: Json) -> str | None:
+        """The token that Keystone gives for credentials; None when it refuses them."""
+        status, headers, _ = await self._request("POST", {}, credentials)
+        if status in (400, 401, 403, 413):
+            return None
+        token = headers.get("x-subject-token", "")
+        if status not in (200, 201) or not token:
+            raise self._fault(f"it answered {status} to a login")
+        return token
+
     async def _ask(self, token: str) -> Identity | None:
         for _ in range(2):
             own = self._own or await self._renew("")
@@ -218,10 +270,10 @@ class Keystone:
             return token
 
     async def _request(
-        self, method: str, headers: dict[str, str], body: Any
+        self, method: str, headers: dict[str, str], body: Any, url: str = ""
     ) -> tuple[int, dict[str, str], bytes]:
         assert self._session is not None, "start() comes first"
-        url = self._account.tokens_url + ("?nocatalog" if method == "GET" else "")
+        url = url or self._account.tokens_url + ("?nocatalog" if method == "GET" else "")
         try:
             async with self._session.request(
                 method, url, headers=headers, json=body, allow_redirects=False

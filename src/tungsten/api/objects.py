@@ -55,7 +55,7 @@ ENVELOPE = frozenset(
 )
 """Members of an object's JSON form that are neither properties nor references."""
 
-LEGACY = frozenset({"ip_fabric_forwarding"})
+LEGACY = frozenset({"device_owner", "ip_fabric_forwarding"})
 """Members that known clients send and no schema has."""
 
 PERMISSIONS_ACTION = "chmod"

@@ -70,23 +70,32 @@ class StoreService:
         await self._store.close()
 
 
-async def api(settings: Settings) -> int:
-    """``tungsten api``: the REST server alone."""
+def serving(settings: Settings, store: Store) -> list[Service]:
+    """The REST server, and the web UI's endpoints beside it where settings switch them on."""
     from tungsten.api.service import ApiService
 
+    api = ApiService(settings.api, store)
+    if not settings.webui.listen:
+        return [api]
+    from tungsten.webui.service import WebUiService
+
+    return [api, WebUiService(settings.webui, settings.api, api)]
+
+
+async def api(settings: Settings) -> int:
+    """``tungsten api``: the REST server alone."""
     store = open_configured(settings)
-    return await serve("api", [StoreService(store), ApiService(settings.api, store)])
+    return await serve("api", [StoreService(store), *serving(settings, store)])
 
 
 async def controller(settings: Settings) -> int:
     """``tungsten controller``: REST server, compiler and control node in one process."""
-    from tungsten.api.service import ApiService
     from tungsten.control.service import ControlService
 
     store = open_configured(settings)
     services: list[Service] = [
         StoreService(store),
-        ApiService(settings.api, store),
+        *serving(settings, store),
         compiling(store),
         ControlService(settings.control, store),
     ]

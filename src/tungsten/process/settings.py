@@ -12,6 +12,7 @@ import msgspec
 from tungsten.agent.settings import AgentSettings
 from tungsten.api.settings import ApiSettings
 from tungsten.control.settings import ControlSettings
+from tungsten.webui.settings import WebUiSettings
 
 
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,4 +62,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api: ApiSettings = ApiSettings()
     control: ControlSettings = ControlSettings()
     agent: AgentSettings = AgentSettings()
+    webui: WebUiSettings = WebUiSettings()
     log: LogSettings = LogSettings()
