@@ -139,6 +139,17 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedRun:
+    """Whole UPDATE messages came, one after the other, not decoded.
+
+    What they say must be reported back if it breaks the protocol (:meth:`Session.refuse`).
+    """
+
+    link: LinkId
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Down:
     """The session is no longer Established.
 
@@ -152,7 +163,7 @@ class Down:
     keep_time: float = 0.0
 
 
-Action: TypeAlias = Dial | CancelDial | Write | Drop | Up | Received | Down
+Action: TypeAlias = Dial | CancelDial | Write | Drop | Up | Received | ReceivedRun | Down
 
 
 # --- tables -------------------------------------------------------------------------------------

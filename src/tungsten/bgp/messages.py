@@ -11,7 +11,7 @@ size of RFC 8654 is not offered, so 4096 octets is the limit for all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from typing import TypeAlias
 
@@ -48,6 +48,10 @@ from tungsten.bgp.update import (
 from tungsten.bgp.wire import Cursor, Truncated
 
 OPEN_TYPE, NOTIFICATION_TYPE, KEEPALIVE_TYPE, ROUTE_REFRESH_TYPE = 1, 3, 4, 5
+#: Instead of a message type: a run of whole UPDATE messages with their headers.
+UPDATE_RUN = 256
+#: Finds where the whole UPDATE messages in a buffer end that begin at a position.
+FindRun: TypeAlias = Callable[[bytes, int], int]
 VERSION = 4
 
 #: Legal whole-message lengths by type: least and most (RFC 4271 section 6.1).
@@ -112,15 +116,22 @@ class Framer:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+    def feed(self, data: bytes, find_run: FindRun | None = None) -> Iterator[tuple[int, bytes]]:
         """(type, body) of each complete message; raises :class:`ProtocolError` 1/x.
 
-        Consume it whole before feeding again; what is incomplete waits for the next call.
+        With ``find_run`` the UPDATE messages that it finds come as runs, under
+        :data:`UPDATE_RUN`. Consume it whole before feeding again; what is incomplete waits for
+        the next call.
         """
         buffer = self._rest + data if self._rest else data
         pos, size = 0, len(buffer)
         self._rest = b""
         while size - pos >= HEADER_SIZE:
+            end = find_run(buffer, pos) if find_run is not None else pos
+            if end > pos:
+                yield UPDATE_RUN, buffer[pos:end]
+                pos = end
+                continue
             length, type_ = _check_header(buffer, pos)
             if size - pos < length:
                 break

@@ -30,11 +30,14 @@ from tungsten.bgp.fsm import (
     Event,
     LinkId,
     Received,
+    ReceivedRun,
     State,
     Up,
     Write,
 )
 from tungsten.bgp.messages import (
+    UPDATE_RUN,
+    FindRun,
     Framer,
     Keepalive,
     Message,
@@ -84,6 +87,9 @@ class Ending:
 class Session:
     """One neighbour. ``store`` shares attributes with whoever uses the routes.
 
+    With ``find_run`` the UPDATE messages of an Established link are passed on undecoded, in runs
+    (:class:`~tungsten.bgp.fsm.ReceivedRun`).
+
     ``draw`` gives numbers in [0, 1) for jitter: timers are shortened by up to a tenth, so that
     neighbours do not act in step.
     """
@@ -93,6 +99,7 @@ class Session:
         config: SessionConfig,
         store: AttributeStore,
         draw: Callable[[], float] = random.random,
+        find_run: FindRun | None = None,
     ) -> None:
         self.config = config
         self.links: list[Link] = []
@@ -100,6 +107,7 @@ class Session:
         self.last_event: Event | None = None
         self._store = store
         self._draw = draw
+        self._find_run = find_run
         self._seeking = State.IDLE
         self._stopped = True
         self._idle_until = _NEVER
@@ -205,13 +213,27 @@ class Session:
         if link is None:
             return self._take()
         try:
-            for type_, body in link.framer.feed(data):
-                self._message(link, type_, body, now)
+            for type_, body in link.framer.feed(data, self._runs_of(link)):
+                if type_ == UPDATE_RUN:
+                    self._run(link, body, now)
+                else:
+                    self._message(link, type_, body, now)
                 if link not in self.links:
                     break
         except ProtocolError as error:
             self._refuse_message(link, error, now)
         return self._take()
+
+    def refuse(self, now: float, link_id: LinkId, error: ProtocolError) -> list[Action]:
+        """What was in a :class:`~tungsten.bgp.fsm.ReceivedRun` must close its link."""
+        link = self._find(link_id)
+        if link is not None:
+            self._refuse_message(link, error, now)
+        return self._take()
+
+    def has(self, link_id: LinkId) -> bool:
+        """Whether a link is still in use."""
+        return self._find(link_id) is not None
 
     def timeout(self, now: float) -> list[Action]:
         """Time has passed: whatever is due happens."""
@@ -305,6 +327,20 @@ class Session:
             if link.id == link_id:
                 return link
         return None
+
+    def _runs_of(self, link: Link) -> FindRun | None:
+        """Finds runs of UPDATE, as long as the link is Established."""
+        find = self._find_run
+        if find is None:
+            return None
+        return lambda data, at: find(data, at) if link.state is State.ESTABLISHED else at
+
+    def _run(self, link: Link, octets: bytes, now: float) -> None:
+        assert link.negotiated is not None
+        hold_time = link.negotiated.hold_time
+        link.hold_at = now + hold_time if hold_time else _NEVER
+        self.last_event = Event.UPDATE
+        self._actions.append(ReceivedRun(link.id, octets))
 
     def _message(self, link: Link, type_: int, body: bytes, now: float) -> None:
         negotiated = link.negotiated

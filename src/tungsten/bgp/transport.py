@@ -34,14 +34,16 @@ from typing import Protocol, cast
 import structlog
 
 from tungsten.bgp.attributes import AttributeStore
-from tungsten.bgp.errors import CeaseError, ErrorCode, UsageError
+from tungsten.bgp.errors import CeaseError, ErrorCode, ProtocolError, UsageError
 from tungsten.bgp.fsm import (
     Action,
     CancelDial,
     Dial,
     Down,
     Drop,
+    LinkId,
     Received,
+    ReceivedRun,
     State,
     Up,
     Write,
@@ -93,6 +95,18 @@ class Handler(Protocol):
         ...
 
 
+class RunReader(Protocol):
+    """Who takes the UPDATE messages of a neighbour undecoded, whole runs of them."""
+
+    def find_run(self, data: bytes, at: int) -> int:
+        """Where the whole UPDATE messages end that begin at ``at``; ``at`` if there is none."""
+        ...
+
+    def updates(self, peer: Peer, run: bytes) -> ProtocolError | None:
+        """Take a run; the error that must close the session, if there is one."""
+        ...
+
+
 class _Connection(asyncio.Protocol):
     """One socket of a peer. Serves as the session's link id."""
 
@@ -134,9 +148,17 @@ class _Connection(asyncio.Protocol):
 class Peer:
     """A neighbour with its sockets. Made by :meth:`Speaker.add`."""
 
-    def __init__(self, config: PeerConfig, handler: Handler, store: AttributeStore) -> None:
+    def __init__(
+        self,
+        config: PeerConfig,
+        handler: Handler,
+        store: AttributeStore,
+        reader: RunReader | None = None,
+    ) -> None:
         self.config = config
-        self.session = Session(config.session, store)
+        find_run = reader.find_run if reader is not None else None
+        self.session = Session(config.session, store, find_run=find_run)
+        self._reader = reader
         self.negotiated: Negotiated | None = None
         self.writable = True
         self.counters: Counter[str] = Counter()
@@ -230,6 +252,8 @@ class Peer:
                 case Received(message):
                     self.counters["updates_in"] += 1
                     self._handler.received(self, message)
+                case ReceivedRun(link, octets):
+                    self._run(link, octets)
                 case Write(link, data):
                     cast(_Connection, link).write(data)
                 case Drop(link, reason):
@@ -244,6 +268,15 @@ class Peer:
                 case CancelDial():
                     self._cancel_dial()
         self._arm()
+
+    def _run(self, link: LinkId, octets: bytes) -> None:
+        """Have UPDATE messages taken, if their link has not been closed meanwhile."""
+        assert self._reader is not None
+        if not self.session.has(link):
+            return
+        error = self._reader.updates(self, octets)
+        if error is not None:
+            self._act(self.session.refuse(self._loop.time(), link, error))
 
     def _drop(self, link: _Connection, reason: str) -> None:
         self.last_error = reason
@@ -400,8 +433,17 @@ class Speaker:
             self.remove(address)
         await asyncio.sleep(0)
 
-    def add(self, config: PeerConfig, handler: Handler, *, enabled: bool = True) -> Peer:
+    def add(
+        self,
+        config: PeerConfig,
+        handler: Handler,
+        *,
+        enabled: bool = True,
+        reader: RunReader | None = None,
+    ) -> Peer:
         """Have a neighbour, and look for it at once if it is ``enabled``.
+
+        With a ``reader`` UPDATE messages go to it, not to the handler.
 
         Raises ``UsageError`` if another has its address, ``OSError`` if the kernel takes no
         MD5 keys.
@@ -413,7 +455,7 @@ class Speaker:
                 f"neighbour {self.peers[address].name}"
             )
         self._sign(config, config.md5)
-        peer = self.peers[address] = Peer(config, handler, self.store)
+        peer = self.peers[address] = Peer(config, handler, self.store, reader)
         if enabled:
             peer.start()
         return peer

@@ -23,10 +23,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 
-from tungsten.bgp.errors import CeaseError, ErrorCode, UsageError
+from tungsten.bgp.attributes import Remedy
+from tungsten.bgp.errors import CeaseError, ErrorCode, ProtocolError, UsageError
 from tungsten.bgp.families import ROUTE_TARGET, Family
 from tungsten.bgp.fsm import Down
 from tungsten.bgp.messages import Keepalive, Notification, RouteRefresh, encode_message
@@ -49,6 +51,7 @@ from .bgp_ribout import BgpRibOut
 from .bgp_routes import (
     Exporter,
     ExportPolicy,
+    TakingPolicy,
     Unusable,
     path_flags,
     read_route,
@@ -57,8 +60,12 @@ from .bgp_routes import (
 from .bgp_targets import OwnWishes, Wishes
 from .config_graph import ConfigGraph
 from .instances import Instances
-from .paths import ATTRIBUTES, Protocol, Source
+from .paths import ATTRIBUTES, PathFlag, Protocol, Source
 from .tables import Rib, Table
+
+if TYPE_CHECKING:
+    from .core._core import FeedResult
+    from .core.speaking import UpdateReader
 
 WISHES_TIME = 30.0
 _KEEPALIVE = encode_message(Keepalive())
@@ -90,6 +97,7 @@ class Neighbor:
         self._stale: dict[Family, float] = {}
         self._held: Counter[Family] = Counter()
         self._told = False
+        self._reader: UpdateReader | None = None
 
     @property
     def name(self) -> str:
@@ -132,7 +140,57 @@ class Neighbor:
             self._stale[family] = now + self.owner.end_of_rib_time
         self.wishes = Wishes() if ROUTE_TARGET in negotiated.families else None
         self._wishes_due = now + WISHES_TIME
+        self._reader = self.owner.rib.update_reader(
+            self.source,
+            TakingPolicy(
+                self.owner.own,
+                self.config,
+                negotiated.four_octet_as,
+                {family: self.table(family) for family in negotiated.families},
+            ),
+        )
         self.owner.joined(self, negotiated)
+
+    def find_run(self, data: bytes, at: int) -> int:
+        """Where a run of UPDATE messages ends (RunReader)."""
+        return self.owner.find_run(data, at)
+
+    def updates(self, peer: Peer, run: bytes) -> ProtocolError | None:
+        """Routes of the neighbour, many messages at once (RunReader)."""
+        if self._reader is None:
+            return None
+        result = self._reader.feed(run)
+        peer.counters["updates_in"] += result.messages
+        self._note(result)
+        for afi, safi, change in result.held:
+            self._held[Family(afi, safi)] += change
+        if self.wishes is not None and result.wishes:
+            for wanted, prefix in result.wishes:
+                (self.wishes.add if wanted else self.wishes.remove)(Wish(prefix))
+            self.owner.on_work()
+        for afi, safi in result.ended:
+            self._end_of_rib(Family(afi, safi))
+        if result.error is not None:
+            return ProtocolError(*result.error)
+        if self.config.prefix_limits:
+            self._check_limits(peer)
+        return None
+
+    def _note(self, result: FeedResult) -> None:
+        """Count and log what was wrong with messages."""
+        for code, remedy, count in result.faults:
+            self.counters[f"attribute {code}: {Remedy(remedy).name.lower()}"] += count
+        for afi, safi, count in result.ignored:
+            self._ignore(Family(afi, safi), count)
+        for reason, count in result.unusable:
+            self.counters[reason] += count
+        for flags, count in result.infeasible:
+            self.counters[str(PathFlag(flags).name).lower()] += count
+        if result.skipped:
+            self._skip(result.skipped, result.skipped_reason)
+        if result.fault is not None:
+            code, remedy, reason, _, _ = result.fault
+            self._log_fault(code, Remedy(remedy), reason)
 
     def received(self, peer: Peer, message: Update | RouteRefresh) -> None:
         """Routes of the neighbour, or its wish to hear ours again."""
@@ -178,6 +236,7 @@ class Neighbor:
         self.flapped_at = time.time()
         self.owner.left(self)
         self.wishes = None
+        self._reader = None
         due = self.owner.now() + down.keep_time
         for family in self.families:
             if family in down.keep and family != ROUTE_TARGET:
@@ -197,21 +256,30 @@ class Neighbor:
         for fault in message.faults:
             self.counters[f"attribute {fault.code}: {fault.remedy.name.lower()}"] += 1
         for family in message.ignored:
-            if not self.counters[f"family {family} not negotiated"]:
-                _log.warning("family_ignored", neighbor=self.name, family=str(family))
-            self.counters[f"family {family} not negotiated"] += 1
+            self._ignore(family, 1)
         if message.skipped:
-            self.counters["routes skipped"] += len(message.skipped)
-            _log.warning("routes_skipped", neighbor=self.name, reason=message.skipped[0])
+            self._skip(len(message.skipped), message.skipped[0])
         if message.faults:
             first = message.faults[0]
-            _log.warning(
-                "attribute_fault",
-                neighbor=self.name,
-                attribute=first.code,
-                remedy=first.remedy.name.lower(),
-                reason=first.reason,
-            )
+            self._log_fault(first.code, first.remedy, first.reason)
+
+    def _ignore(self, family: Family, count: int) -> None:
+        if not self.counters[f"family {family} not negotiated"]:
+            _log.warning("family_ignored", neighbor=self.name, family=str(family))
+        self.counters[f"family {family} not negotiated"] += count
+
+    def _skip(self, count: int, reason: str) -> None:
+        self.counters["routes skipped"] += count
+        _log.warning("routes_skipped", neighbor=self.name, reason=reason)
+
+    def _log_fault(self, code: int, remedy: Remedy, reason: str) -> None:
+        _log.warning(
+            "attribute_fault",
+            neighbor=self.name,
+            attribute=code,
+            remedy=remedy.name.lower(),
+            reason=reason,
+        )
 
     def _admit(self, route: Nlri) -> None:
         if isinstance(route, UnknownEvpn) and self.owner.own.cluster_id is None:
@@ -223,8 +291,10 @@ class Neighbor:
         return path is None or path.is_stale
 
     def _withdraw(self, family: Family, route: Nlri) -> None:
-        if self.table(family).withdraw(route.key, self.source):
-            self._held[family] -= 1
+        table = self.table(family)
+        counted = not self._is_new(table, route)
+        if table.withdraw(route.key, self.source):
+            self._held[family] -= counted
             if isinstance(route, Wish) and self.wishes is not None:
                 self.wishes.remove(route)
                 self.owner.on_work()
@@ -289,11 +359,11 @@ class Neighbor:
         """Whether it asked for routes with these route targets."""
         return self.wishes is None or self.wishes.wants(targets)
 
-    def deliver(self, messages: list[bytes]) -> None:
-        """Send it whole messages."""
+    def deliver(self, octets: bytes, messages: int) -> None:
+        """Send it so many whole messages."""
         if self.peer is not None and self.peer.established:
-            self.peer.send(b"".join(messages))
-            self.counters["updates sent"] += len(messages)
+            self.peer.send(octets)
+            self.counters["updates sent"] += messages
             self._told = True
 
     def finish(self, outs: list[BgpRibOut], may_end: bool) -> None:
@@ -308,7 +378,7 @@ class Neighbor:
                     continue
                 if not out.is_behind(self):
                     self._unfinished.discard(out.family)
-                    self.deliver([pack_end_of_rib(out.family)])
+                    self.deliver(pack_end_of_rib(out.family), 1)
         if self._told and self.peer is not None and self.peer.established:
             self._told = False
             self.peer.send(_KEEPALIVE)
@@ -386,7 +456,12 @@ class BgpPeers:
         session = replace(config.peer.session, restarting=restarting)
         peer_config = replace(config.peer, session=session)
         try:
-            neighbor.peer = self.speaker.add(peer_config, neighbor, enabled=not config.admin_down)
+            neighbor.peer = self.speaker.add(
+                peer_config,
+                neighbor,
+                enabled=not config.admin_down,
+                reader=neighbor if self.rib.find_run is not None else None,
+            )
         except (UsageError, OSError) as error:
             _log.error("neighbor_unusable", neighbor=config.name, reason=str(error))
             return
@@ -425,7 +500,7 @@ class BgpPeers:
             )
             out = self._outs.get((family, policy))
             if out is None:
-                out = self._outs[family, policy] = BgpRibOut(
+                out = self._outs[family, policy] = self.rib.bgp_rib_out(
                     self.rib.tables[TABLES[family]],
                     Exporter(family, policy, self.own),
                     self._is_client,
@@ -453,6 +528,10 @@ class BgpPeers:
     def is_behind(self, neighbor: Neighbor) -> bool:
         """Whether something is still to be told to a neighbour."""
         return any(out.is_behind(neighbor) for out in self._joined.get(neighbor, ()))
+
+    def find_run(self, data: bytes, at: int) -> int:
+        """Where a run of UPDATE messages ends that begins at ``at``."""
+        return self.rib.find_run(data, at) if self.rib.find_run is not None else at
 
     def _is_client(self, source: Source) -> bool:
         neighbor = self._by_source.get(source)

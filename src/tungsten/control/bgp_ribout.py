@@ -54,8 +54,8 @@ class Member(Protocol):
         """Whether it asked for routes with these route targets."""
         ...
 
-    def deliver(self, messages: list[bytes]) -> None:
-        """Send it whole messages."""
+    def deliver(self, octets: bytes, messages: int) -> None:
+        """Send it so many whole messages."""
         ...
 
 
@@ -74,8 +74,7 @@ class BgpRibOut:
     """The fan-out of one table to the neighbours of one policy.
 
     ``is_client`` tells whether a source is a route reflection client of ours; ``on_work`` is
-    called when there is something to flush. ``untold`` counts routes that cannot be encoded, by
-    reason.
+    called when there is something to flush.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class BgpRibOut:
     ) -> None:
         self.table = table
         self.exporter = exporter
-        self.untold: dict[str, int] = {}
+        self._untold: dict[str, int] = {}
         self._is_client = is_client
         self._on_work = on_work
         self._members: dict[Member, int] = {}
@@ -100,6 +99,11 @@ class BgpRibOut:
         self._free: list[int] = []
         table.listeners.append(self)
         self.routes_changed(table, list(table.routes()))
+
+    @property
+    def untold(self) -> dict[str, int]:
+        """How many routes could not be encoded, by reason."""
+        return self._untold
 
     @property
     def family(self) -> Family:
@@ -217,7 +221,7 @@ class BgpRibOut:
         try:
             nlri = told_nlri(self.family, route.key, best)
         except Unusable as reason:
-            self.untold[str(reason)] = self.untold.get(str(reason), 0) + 1
+            self._untold[str(reason)] = self._untold.get(str(reason), 0) + 1
             return None
         targets = frozenset(communities.route_targets_of(attributes.extended_communities))
         return _Item(attributes, nlri, best.source, targets)
@@ -296,16 +300,17 @@ class BgpRibOut:
 
     def _announce(self, group: int, attributes: PathAttributes, nlris: list[bytes]) -> None:
         four = self.exporter.policy.four_octet_as
-        block = ATTRIBUTES.block(attributes, four, self.family == INET)
         try:
+            block = ATTRIBUTES.block(attributes, four, self.family == INET)
             messages = pack_reach(self.family, block, attributes.next_hop, nlris)
         except UsageError as error:
             reason = str(error)
-            self.untold[reason] = self.untold.get(reason, 0) + len(nlris)
+            self._untold[reason] = self._untold.get(reason, 0) + len(nlris)
             messages = pack_unreach(self.family, nlris)
         self._send(group, messages)
 
     def _send(self, group: int, messages: list[bytes]) -> None:
+        octets = b"".join(messages)
         for member, bit in self._members.items():
             if bit & group:
-                member.deliver(messages)
+                member.deliver(octets, len(messages))

@@ -46,7 +46,7 @@ from tungsten.bgp.nlri import (
 
 from .bgp_config import NeighborConfig, OwnBgp
 from .paths import ATTRIBUTES, DEFAULT_LOCAL_PREFERENCE, NO_RD, Path, PathFlag, Protocol, Source
-from .tables import nlri_of
+from .tables import Table, nlri_of
 
 _MAX_MPLS = 0xFFFFF
 _LEAST_SERVICE_LABEL = 16
@@ -56,6 +56,16 @@ _INTERNET = (INET, INET6)
 
 class Unusable(Exception):
     """A route that is not taken, or not told; the text is a short reason to count by."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakingPolicy:
+    """What decides how a neighbour's routes are taken, and into which tables by family."""
+
+    own: OwnBgp
+    neighbor: NeighborConfig
+    four_octet_as: bool
+    tables: dict[Family, Table]
 
 
 # --- taking -------------------------------------------------------------------------------------

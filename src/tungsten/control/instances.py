@@ -66,7 +66,7 @@ class Instances:
 
     def __init__(self, rib: Rib) -> None:
         self.rib = rib
-        self.replication = Replication(rib, self)
+        self.replication: Replication = rib.replication_for(self)
         rib.replicator = self.replication
         self.on_created: list[Callable[[Instance], None]] = []
         self.on_changed: list[Callable[[Instance], None]] = []
@@ -122,6 +122,7 @@ class Instances:
             return
         before, instance.config = instance.config, config
         self._index(instance, before, config)
+        self.replication.follow(instance)
         self._reconsider(instance, before, config)
         for tell in self.on_changed:
             tell(instance)
@@ -134,6 +135,7 @@ class Instances:
         gone = InstanceConfig(name)
         self._index(instance, instance.config, gone)
         self._reconsider(instance, instance.config, gone)
+        self.replication.forget(instance)
         for table in instance.tables.values():
             self._by_table.pop(table.name, None)
         del self._instances[name]
@@ -152,6 +154,7 @@ class Instances:
             instance.tables[family] = table
             self._by_table[table.name] = instance
         self._index(instance, InstanceConfig(config.name), config)
+        self.replication.follow(instance)
         self._reconsider(instance, InstanceConfig(config.name), config)
         for tell in self.on_created:
             tell(instance)

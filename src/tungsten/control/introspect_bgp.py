@@ -64,7 +64,7 @@ def _row(neighbor: Neighbor, peers: BgpPeers) -> BgpNeighborResp:
         negotiated_address_families=_names(negotiated.families) if negotiated is not None else (),
         configured_hold_time=session.hold_time,
         negotiated_hold_time=negotiated.hold_time if negotiated is not None else 0,
-        primary_path_count=len(peers.rib.spoken(neighbor.source)),
+        primary_path_count=peers.rib.path_count(neighbor.source),
         flap_count=neighbor.flaps,
         flap_time=stamp(neighbor.flapped_at),
         closed_at="" if up else stamp(neighbor.flapped_at),

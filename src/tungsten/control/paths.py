@@ -57,7 +57,7 @@ _RANK = {
 }
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Source:
     """Someone who reports routes. ``address`` and ``router_id`` are packed IPv4 addresses.
 
@@ -74,6 +74,11 @@ class Source:
     def is_local(self) -> bool:
         """Whether no peer stands behind it."""
         return self.protocol not in (Protocol.XMPP, Protocol.BGP)
+
+
+def rank(source: Source) -> int:
+    """How near to us the source is: among equals, the lower one is preferred."""
+    return _RANK[source.protocol]
 
 
 class PathFlag(Flag):
@@ -242,7 +247,7 @@ def _tie_breakers(path: Path) -> tuple[object, ...]:
         bool(path.flags & PathFlag.ALIASED),
         chained,
         not source.is_local,
-        _RANK[source.protocol],
+        rank(source),
         source.protocol is Protocol.BGP,
         source.external is False,
         path.path_id,

@@ -71,6 +71,17 @@ class Replication:
                 held[where] = path
         self._reindex(route, frozenset(targets))
 
+    def follow(self, instance: Instance) -> None:
+        """An instance is new, or its configuration changed."""
+
+    def forget(self, instance: Instance) -> None:
+        """An instance is gone."""
+
+    @property
+    def targets(self) -> set[bytes]:
+        """Route targets that routes carry."""
+        return set(self._by_target)
+
     def reconsider_target(self, target: bytes) -> None:
         """Someone's use of a route target changed."""
         for route in self._by_target.get(target, ()):

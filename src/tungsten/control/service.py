@@ -40,13 +40,14 @@ from .config_instances import (
     own_router,
     router_address,
 )
+from .core import choose
 from .instances import InstanceConfig, Instances
 from .introspect import MODULE, ControlView, control_requests
 from .introspect_agents import agent_neighbours, xmpp_connections
 from .introspect_bgp import bgp_neighbours
 from .introspect_structs import BgpNeighborResp
 from .settings import ControlSettings, check_router_id, split_listen
-from .tables import MASTER, Rib
+from .tables import MASTER
 from .xmpp_peers import XmppPeers
 
 ROUTES_PER_SLICE = 2048
@@ -66,7 +67,8 @@ class ControlService:
     def __init__(self, settings: ControlSettings, store: Store) -> None:
         self.settings = settings
         self.store = store
-        self.rib = Rib()
+        self.core = choose(settings.core)
+        self.rib = self.core.make_rib()
         self.instances = Instances(self.rib)
         self.graph = ConfigGraph()
         self.exporter = ConfigExporter(self.graph)
@@ -91,6 +93,8 @@ class ControlService:
         host, port = split_listen("xmpp_listen", self.settings.xmpp_listen)
         check_router_id(self.settings.router_id)
         self._loop = asyncio.get_running_loop()
+        if self.core.reason:
+            _log.warning("core_not_compiled", reason=self.core.reason)
         self.peers = XmppPeers(self.settings, self.rib, self.instances, self.exporter)
         self._ends.callback(self.peers.stop)
         self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
@@ -154,13 +158,15 @@ class ControlService:
         when, reason = self._store_failure
         down = time.monotonic() - when < 3 * STORE_RETRY
         description = reason if down else f"Following from revision {self.revision}"
+        core = f"{self.core.name}: {self.core.reason}" if self.core.reason else self.core.name
         return [
             ConnectionInfo(
                 type="Database",
                 name="Store",
                 status=DOWN if down else UP,
                 description=description,
-            )
+            ),
+            ConnectionInfo(type="Tables", name="Core", description=core),
         ]
 
     @property

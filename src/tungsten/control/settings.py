@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import socket
 from ipaddress import IPv4Address
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -78,6 +78,13 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         float,
         Meta(description="Quiet seconds before end-of-RIB is sent to an agent.", ge=0),
     ] = 6.0
+    core: Annotated[
+        Literal["auto", "compiled", "python"],
+        Meta(
+            description="What keeps the tables: compiled code, the same in Python, or the first "
+            "of them that can be had."
+        ),
+    ] = "auto"
     batch_time: Annotated[
         float, Meta(description="Seconds that changes are gathered before they are sent.", ge=0)
     ] = 0.001

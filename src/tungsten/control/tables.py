@@ -34,6 +34,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
 from tungsten.bgp.families import (
@@ -45,6 +46,7 @@ from tungsten.bgp.families import (
     ROUTE_TARGET,
     Family,
 )
+from tungsten.bgp.messages import FindRun
 from tungsten.bgp.nlri import (
     EthernetAutoDiscovery,
     EthernetSegment,
@@ -59,6 +61,13 @@ from tungsten.bgp.nlri import (
 )
 
 from .paths import Path, PathFlag, PathIdentity, Source, equal_cost, in_order
+
+if TYPE_CHECKING:
+    from .bgp_ribout import BgpRibOut
+    from .bgp_routes import Exporter, TakingPolicy
+    from .core.speaking import UpdateReader
+    from .instances import Instances
+    from .replication import Replication
 
 MASTER = "default-domain:default-project:ip-fabric:__default__"
 VRF_FAMILIES: dict[Family, str] = {INET: "inet.0", INET6: "inet6.0", EVPN: "evpn.0"}
@@ -231,7 +240,14 @@ def _speaks(route: Route, source: Source) -> bool:
 
 
 class Rib:
-    """All tables, and the work on what changed in them."""
+    """All tables, and the work on what changed in them.
+
+    This is the core in Python, and what the compiled one
+    (:class:`tungsten.control.core.compiled.CompiledRib`) must equal.
+    """
+
+    #: Finds the UPDATE messages in a buffer, if they are read in runs (``update_reader``).
+    find_run: FindRun | None = None
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
@@ -298,6 +314,14 @@ class Rib:
         routes = self._by_source.get(source, {})
         return [route for route in routes if tables is None or route.table in tables]
 
+    def path_count(self, source: Source) -> int:
+        """How many primary paths a source has."""
+        return sum(
+            path.source is source and path.is_primary
+            for route in self.spoken(source)
+            for path in route.paths
+        )
+
     def drop(self, source: Source, tables: Collection[Table] | None = None) -> int:
         """Withdraw all that a source has said; how many paths."""
         return self._remove(self.spoken(source, tables), source, lambda path: True)
@@ -349,3 +373,27 @@ class Rib:
             for route in batch:
                 route.table.purge(route)
         return not self._marked
+
+    # --- what belongs to it
+
+    def replication_for(self, instances: Instances) -> Replication:
+        """Who copies its routes between instances."""
+        from .replication import Replication
+
+        return Replication(self, instances)
+
+    def bgp_rib_out(
+        self,
+        table: Table,
+        exporter: Exporter,
+        is_client: Callable[[Source], bool],
+        on_work: Callable[[], None],
+    ) -> BgpRibOut:
+        """What neighbours of one policy are told of a table."""
+        from .bgp_ribout import BgpRibOut
+
+        return BgpRibOut(table, exporter, is_client, on_work)
+
+    def update_reader(self, source: Source, policy: TakingPolicy) -> UpdateReader | None:
+        """Who takes a neighbour's UPDATE messages, whole runs of them; None: message by message."""
+        return None

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from tests.unit.control.control_world import World
+from tests.unit.control.cores import core
 
 from tungsten.store.sqlite import SqliteStore
+
+__all__ = ["core"]
 
 
 @pytest.fixture

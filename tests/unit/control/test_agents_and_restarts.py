@@ -18,6 +18,7 @@ from tests.unit.control.control_world import (
     target,
     until,
 )
+from tests.unit.control.cores import both_cores
 
 from tungsten.control.paths import PathFlag
 from tungsten.model import VirtualRouter
@@ -34,6 +35,9 @@ from tungsten.xmpp.stanzas import (
     Withdraw,
 )
 from tungsten.xmpp.transport import XmppClient
+
+pytestmark = both_cores
+
 
 MakeWorld = Callable[..., Awaitable[World]]
 

@@ -18,12 +18,16 @@ from tests.unit.control.control_world import (
     target,
     until,
 )
+from tests.unit.control.cores import both_cores
 
 from tungsten.model import GlobalSystemConfig
 from tungsten.model.bgp import BgpFamilyAttributes, BgpPrefixLimit
 from tungsten.model.system import GracefulRestartParametersType
 from tungsten.store.sqlite import SqliteStore
 from tungsten.xmpp.stanzas import InetItem, RouteRetract
+
+pytestmark = both_cores
+
 
 VPN, EVPN, TARGETS = "bgp.l3vpn.0", "bgp.evpn.0", "bgp.rtarget.0"
 MakeNode = Callable[[str], Node]

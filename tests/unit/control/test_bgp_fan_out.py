@@ -12,19 +12,22 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.unit.control.cores import both_cores, make_rib
 
 from tungsten.bgp import communities
 from tungsten.bgp.as_path import AS_SEQUENCE, Segment
 from tungsten.bgp.attributes import AttributeStore, Context, PathAttributes
 from tungsten.bgp.families import INET_VPN, Family
+from tungsten.bgp.messages import Framer
 from tungsten.bgp.nlri import RouteTarget, Vpn, prefix_from_text, rd_from_text
 from tungsten.bgp.update import decode_update
 from tungsten.control.bgp_config import OwnBgp
-from tungsten.control.bgp_ribout import BgpRibOut
 from tungsten.control.bgp_routes import Exporter, ExportPolicy
 from tungsten.control.bgp_targets import Wishes
 from tungsten.control.paths import ATTRIBUTES, Path, Protocol, Source
-from tungsten.control.tables import Rib, Route
+from tungsten.control.tables import Route
+
+pytestmark = both_cores
 
 OWN = OwnBgp(64512, bytes((10, 0, 0, 1)), cluster_id=bytes((0, 0, 0, 9)))
 RD = rd_from_text("192.0.2.7:3")
@@ -53,10 +56,12 @@ class Neighbour:
     def wants(self, targets: frozenset[bytes]) -> bool:
         return self.wishes is None or self.wishes.wants(targets)
 
-    def deliver(self, messages: list[bytes]) -> None:
-        for message in messages:
+    def deliver(self, octets: bytes, messages: int) -> None:
+        bodies = [body for _, body in Framer().feed(octets)]
+        assert len(bodies) == messages
+        for body in bodies:
             families = frozenset({INET_VPN})
-            update = decode_update(message[19:], self.context, families, AttributeStore())
+            update = decode_update(body, self.context, families, AttributeStore())
             assert not update.faults
             for gone in update.unreach:
                 for route in gone.routes:
@@ -86,10 +91,12 @@ class World:
         self.draw = random.Random(seed)
         inside = self.draw.random() < 0.5
         policy = ExportPolicy(inside, True, True, 64512, 0 if inside else 64513)
-        self.rib = Rib()
+        self.rib = make_rib()
         self.table = self.rib.tables["bgp.l3vpn.0"]
         self.exporter = Exporter(INET_VPN, policy, OWN)
-        self.out = BgpRibOut(self.table, self.exporter, lambda source: True, lambda: None)
+        self.out = self.rib.bgp_rib_out(
+            self.table, self.exporter, lambda source: True, lambda: None
+        )
         self.members = [Neighbour(f"peer-{i}", 10 + i, inside) for i in range(3)]
         self.joined: set[Neighbour] = set()
         agents = [Source(f"agent-{i}", Protocol.XMPP, bytes((192, 0, 2, i))) for i in (1, 2)]

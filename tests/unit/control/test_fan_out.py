@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.control.cores import both_cores, make_rib
 
 from tungsten.bgp.attributes import PathAttributes
 from tungsten.bgp.families import INET
 from tungsten.bgp.nlri import prefix_from_text
 from tungsten.control.paths import ATTRIBUTES, Path, Protocol, Source
 from tungsten.control.ribout import RibOut
-from tungsten.control.tables import Rib, Route
+from tungsten.control.tables import Route
 from tungsten.xmpp import stanzas
 from tungsten.xmpp.framing import FrameKind, FrameReader
 from tungsten.xmpp.stanzas import (
@@ -25,6 +26,7 @@ from tungsten.xmpp.stanzas import (
     StanzaDecoder,
 )
 
+pytestmark = both_cores
 SOURCE = Source("c1", Protocol.XMPP)
 HEADER = b'<stream:stream xmlns:stream="http://etherx.jabber.org/streams">'
 
@@ -73,7 +75,7 @@ class Fan:
     """A table with a fan-out and members."""
 
     def __init__(self) -> None:
-        self.rib = Rib()
+        self.rib = make_rib()
         self.table = self.rib.vrf_table("x", INET)
         self.out = RibOut(
             stanzas.INET,

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.control.cores import both_cores, make_rib
 
 from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes
@@ -15,6 +16,8 @@ from tungsten.bgp.nlri import InclusiveMulticast, MacIp, prefix_from_text
 from tungsten.control.instances import InstanceConfig, Instances
 from tungsten.control.paths import ATTRIBUTES, NO_RD, Path, PathFlag, Protocol, Source
 from tungsten.control.tables import Rib, Table
+
+pytestmark = both_cores
 
 NEXT_HOP = bytes([192, 0, 2, 1])
 RD = b"\0\1" + NEXT_HOP + b"\0\3"
@@ -41,7 +44,7 @@ def attributes(*extended: bytes, **values: Any) -> PathAttributes:
 class Cloud:
     """A RIB with instances and two sources."""
 
-    rib: Rib = field(default_factory=Rib)
+    rib: Rib = field(default_factory=make_rib)
     instances: Instances = field(init=False)
     agent: Source = field(default_factory=lambda: Source("c1", Protocol.XMPP, NEXT_HOP))
     router: Source = field(default_factory=lambda: Source("r1", Protocol.BGP, b"\1\2\3\4"))
@@ -177,7 +180,7 @@ def test_deleted_instance_leaves_nothing_behind() -> None:
     cloud.instances.delete("b")
     cloud.rib.process()
     assert not len(cloud.table(VPN))
-    assert not cloud.instances.replication._by_target
+    assert not cloud.instances.replication.targets
 
 
 def test_network_index_that_comes_late_reaches_the_copies() -> None:

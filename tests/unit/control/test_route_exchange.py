@@ -11,8 +11,11 @@ from tests.unit.control.control_world import (
     target,
     until,
 )
+from tests.unit.control.cores import both_cores
 
 from tungsten.xmpp.stanzas import InetItem, RouteRetract
+
+pytestmark = both_cores
 
 
 async def two_hosts_in_one_network(world: World) -> None:
