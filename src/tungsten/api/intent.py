@@ -162,7 +162,9 @@ def _no_longer_there(write: Write, intent: Intent) -> Iterator[Document]:
         return
     kept = {one.key for one in (*intent.apply, *intent.delete)}
     for record in list(ownership.owned(write.tx, intent.owner)):
-        if (record.type, record.fq_name) not in kept:
+        # Others may use the same name for a set of theirs.
+        theirs = not authority.may(write.tx, write.caller, from_record(record), authority.WRITE)
+        if (record.type, record.fq_name) not in kept and not theirs:
             fields = msgspec.to_builtins(to_fields(from_record(record)))
             yield Document(resource_type(record.type), record.fq_name, fields)
 
@@ -204,13 +206,14 @@ class _Run:
         waiting = len(self.late)
         fields = self._now(one)
         held = drafts.written(self.write.tx, *one.key)
+        if held is not None:
+            authority.require_record(self.write.tx, self.write.caller, held, authority.WRITE)
         if self.owner:
             fields = ownership.marked(fields, held, self.owner)
         if held is None:
             fields = _without_given(one.declared, fields)
             made = objects.create(self.write, one.declared, fields, drop=self.drop)
             return _result(one, made.uuid, "created")
-        authority.require_record(self.write.tx, self.write.caller, held, authority.WRITE)
         asked = one.fields.get("uuid")
         in_force = self.write.tx.find(*one.key) or held
         if asked is not None and asked not in (held.uuid, in_force.uuid):

@@ -423,3 +423,26 @@ async def test_names_in_a_project_with_drafts_are_not_told_either(world: World) 
         body = {**fields, "fq_name": ["default-domain", "red", name]}
         answer = await world.blue.ask("POST", "/address-groups", {"address-group": body})
         assert answer.status == 403, answer.text
+
+
+# -- sets of documents -----------------------------------------------------------------------
+
+
+async def test_sets_of_the_same_name_are_each_their_projects(world: World) -> None:
+    def body(project: str, *names: str, owner: str = "web") -> dict[str, Any]:
+        parent = {"parent_type": "project"}
+        made = [{"fq_name": ["default-domain", project, one], **parent} for one in names]
+        documents = [{"network-policy": one} for one in made]
+        return {"owner": owner, "prune": True, "apply": documents}
+
+    for who, project in ((world.red, "red"), (world.blue, "blue")):
+        answer = await who.ask("POST", "/apply", body(project, "a", "b"))
+        assert answer.status == 200, answer.text
+    pruned = await world.blue.ask("POST", "/apply", body("blue", "a"))
+    assert pruned.status == 200, pruned.text
+    assert "red" not in pruned.text
+    assert await world.red.names("/network-policys") == ["a", "b"]
+    assert await world.blue.names("/network-policys") == ["a"]
+    taken = await world.blue.ask("POST", "/apply", body("red", "a", owner="other"))
+    assert taken.status == 403
+    assert "web" not in taken.text
