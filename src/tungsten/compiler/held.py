@@ -15,15 +15,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from tungsten.model import Resource, ValidationError, resource_type
 from tungsten.store.base import Record
 
-#: Most equal values that are remembered to be shared; more only costs memory.
-_SHARED = 16384
+#: Values that are remembered to be shared, and the longest, in bytes. Too few only costs memory.
+_SHARED, _LONGEST = 16384, 1024
+
+T = TypeVar("T", bytes, str)
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
@@ -123,7 +125,11 @@ def _decode(decoder: msgspec.json.Decoder[Any], type_: str, uuid: str, body: byt
         raise ValidationError(type_, (), body, reason) from error
 
 
-@lru_cache(_SHARED)
-def _same(value: Any) -> Any:
+def _same(value: T) -> T:
     """The value equal to this one that was seen first, as far as it is remembered."""
+    return value if len(value) > _LONGEST else _remembered(value)
+
+
+@lru_cache(_SHARED)
+def _remembered(value: T) -> T:
     return value

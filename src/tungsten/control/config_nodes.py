@@ -9,6 +9,8 @@ interfaces of a network all refer to it) and kept once.
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -34,11 +36,12 @@ READ = frozenset(
     {"bgp-router", "global-system-config", "routing-instance", "virtual-network", "virtual-router"}
 )
 
-#: Bodies that are kept as XML: those that many agents are told in a row.
-_BODIES = 1024
+#: Bytes of bodies that are kept as XML: of those that many agents are told in a row.
+_BODIES = 8 * 2**20
 
-#: References that are remembered to be shared; more only costs memory.
-_SHARED = 8192
+#: References that are remembered to be shared, and the longest attribute of one, in bytes. Too few
+#: only costs memory.
+_SHARED, _LONGEST = 8192, 1024
 
 
 class Said(NamedTuple):
@@ -71,7 +74,7 @@ class Node(msgspec.Struct, frozen=True, eq=False, gc=False):
     @property
     def body(self) -> bytes:
         """The children of its XML node, without the name."""
-        return _body(self.vertex[0], self.uuid, self.json)
+        return _bodies.get((self.vertex[0], self.uuid, self.json), _body)
 
 
 class AttrNode(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -91,7 +94,8 @@ class AttrNode(msgspec.Struct, frozen=True, eq=False, gc=False):
     @property
     def body(self) -> bytes:
         """The children of its XML node, without the name."""
-        return _attr_body(self.holder, self.vertex[0], self.one, self.other, self.json)
+        key = (self.holder, self.vertex[0], self.one, self.other, self.json)
+        return _bodies.get(key, _attr_body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +133,39 @@ def read(record: Record) -> Node | Unreadable:
     return Node(vertex, record.uuid, msgspec.json.encode(resource), tuple(said))
 
 
-@lru_cache(_SHARED)
 def _same(said: Said) -> Said:
     """The equal one that was seen first, as far as it is remembered."""
+    return said if said.attr is not None and len(said.attr) > _LONGEST else _remembered(said)
+
+
+@lru_cache(_SHARED)
+def _remembered(said: Said) -> Said:
     return said
+
+
+class Recent:
+    """What was made last of keys, the last of which is JSON; up to so many bytes of both."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._made: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+
+    def get(self, key: tuple[Any, ...], make: Callable[..., bytes]) -> bytes:
+        """What ``make(*key)`` gives."""
+        made = self._made.get(key)
+        if made is not None:
+            self._made.move_to_end(key)
+            return made
+        made = self._made[key] = make(*key)
+        self._size += len(made) + len(key[-1])
+        while self._size > self._most:
+            old, gone = self._made.popitem(last=False)
+            self._size -= len(gone) + len(old[-1])
+        return made
+
+
+_bodies = Recent(_BODIES)
 
 
 @cache
@@ -149,14 +182,12 @@ def _attr_decoder(type_: str, metadata: str) -> msgspec.json.Decoder[Complex]:
     raise KeyError(metadata)
 
 
-@lru_cache(_BODIES)
 def _body(type_: str, uuid: str, json: bytes) -> bytes:
     resource = _decoder(type_).decode(json)
     resource.uuid = uuid
     return property_elements(_with_uuid(resource))
 
 
-@lru_cache(_BODIES)
 def _attr_body(holder: str, metadata: str, one: str, other: str, json: bytes) -> bytes:
     attr: Any = _attr_decoder(holder, metadata).decode(json)
     whole = attr_node(metadata, one, other, attr)

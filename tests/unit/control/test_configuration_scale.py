@@ -21,7 +21,7 @@ from tests.unit.control.test_order_of_arrival import METADATA, Listener
 from tungsten.control.config_export import ConfigExporter
 from tungsten.control.config_graph import ConfigGraph, Link
 from tungsten.control.config_instances import changed_instances
-from tungsten.control.config_nodes import Node, Unreadable, read
+from tungsten.control.config_nodes import Node, Recent, Unreadable, read
 from tungsten.control.config_traversal import FOLLOWED
 from tungsten.model import RESOURCE_TYPES, Resource
 from tungsten.store.base import Change, ChangeKind, Record
@@ -158,3 +158,23 @@ def test_who_says_what_a_link_says_is_sent_with_it() -> None:
             if reference.attr is not None and reference.link in FOLLOWED:
                 assert declared.name in FOLLOWED, reference
                 assert reference.link in FOLLOWED[reference.link], reference
+
+
+def test_bodies_are_kept_up_to_so_many_bytes() -> None:
+    made: list[bytes] = []
+
+    def make(_name: str, json: bytes) -> bytes:
+        made.append(json)
+        return json * 2
+
+    recent = Recent(90)
+    for json in (b"1" * 10, b"2" * 10, b"1" * 10, b"3" * 10, b"1" * 10, b"4" * 10):
+        assert recent.get(("node", json), make) == json * 2
+    # The fourth took the place of the second, which nobody had asked for again.
+    assert [json[:1] for json in made] == [b"1", b"2", b"3", b"4"]
+    recent.get(("node", b"2" * 10), make)
+    recent.get(("node", b"1" * 10), make)
+    assert [json[:1] for json in made[4:]] == [b"2"]
+    assert recent.get(("node", b"5" * 100), make) == b"5" * 200
+    recent.get(("node", b"5" * 100), make)
+    assert [json[:1] for json in made[5:]] == [b"5", b"5"]
