@@ -124,12 +124,14 @@ def answered_reference(reference: Reference) -> Json:
 def sent_reference(reference: Reference) -> Json:
     """A reference as it is sent: the target by name or by uuid, and what the link says."""
     members: Json = {"to": FQ_NAME, "uuid": UUID}
+    needed: list[str] = []
     if reference.attr is not None:
         members["attr"] = {"anyOf": [ref(reference.attr.__name__), {"type": "null"}]}
+        needed = ["attr"]
     return {
         "type": "object",
         "properties": members,
-        "anyOf": [{"required": ["to"]}, {"required": ["uuid"]}],
+        "anyOf": [{"required": ["to", *needed]}, {"required": ["uuid", *needed]}],
     }
 
 

@@ -16,7 +16,13 @@ from typing import Any
 
 import msgspec
 
-from tungsten.api import json_schema, openapi_actions, openapi_declarative, openapi_operations
+from tungsten.api import (
+    drafts,
+    json_schema,
+    openapi_actions,
+    openapi_declarative,
+    openapi_operations,
+)
 from tungsten.api.json_schema import FQ_NAME, HREF, UUID, ref
 from tungsten.model import RESOURCE_TYPES, ResourceType, schema
 
@@ -108,6 +114,11 @@ def type_paths(declared: ResourceType) -> Json:
     identity = wrapped(name, {"type": "object", "properties": {"uuid": UUID, "href": HREF}})
     changed = ok(identity)
     changed["200"]["content"]["text/html"] = {"schema": {"const": ""}}
+    made = ok(wrapped(name, ref("identity")))
+    gone: Json = {"200": empty, "4XX": REFUSED, "503": UNAVAILABLE}
+    if name in drafts.TYPES:
+        for told in (changed, made, gone):
+            told["202"] = {**told["200"], "description": "Noted in a draft, to be reviewed."}
     return {
         f"/{plural}": {
             "get": common
@@ -122,7 +133,7 @@ def type_paths(declared: ResourceType) -> Json:
                 "operationId": f"create-{name}",
                 "summary": f"Create a {name}",
                 "requestBody": body(wrapped(name, ref(f"{name}.new"))),
-                "responses": ok(wrapped(name, ref("identity"))),
+                "responses": made,
             },
         },
         f"/{name}/{{uuid}}": {
@@ -148,7 +159,7 @@ def type_paths(declared: ResourceType) -> Json:
             | {
                 "operationId": f"delete-{name}",
                 "summary": f"Delete a {name}",
-                "responses": {"200": empty, "4XX": REFUSED, "503": UNAVAILABLE},
+                "responses": gone,
             },
         },
     }

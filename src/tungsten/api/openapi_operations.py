@@ -18,7 +18,7 @@ TEXTS: Json = {"type": "array", "items": TEXT}
 
 def paths() -> Json:
     """The operations by path."""
-    return {**_texts(), **_numbers(), **_addresses(), **_batches(), **_store()}
+    return {**_texts(), **_numbers(), **_addresses(), **_batches(), **_store(), **_beside()}
 
 
 def _texts() -> Json:
@@ -192,3 +192,39 @@ def _store() -> Json:
             )
         },
     }
+
+
+def _beside() -> Json:
+    uuids = {"anyOf": [TEXTS, TEXT]}
+    cached = {"type": "object", "additionalProperties": {"type": "object"}}
+    manifests = {"type": "array", "items": {"type": "object"}, "minItems": 3, "maxItems": 3}
+    asked = record(hbs_uuid=UUID, hbs_fq_name=FQ_NAME)
+    told: Json = {
+        "/hbs-get": {
+            "post": action(
+                "hbs-get",
+                "The Kubernetes manifests of a host-based-service",
+                sends=asked,
+                answers=record("hbs", hbs=manifests),
+            )
+        },
+        "/obj-cache": {
+            "get": action(
+                "obj-cache-first",
+                "Objects as they are stored, by number",
+                parameters=[query("uuids", "These."), query("count", "At most this many.")],
+                answers=cached,
+            ),
+            "post": action(
+                "obj-cache",
+                "Objects as they are stored, by number",
+                sends=record(uuids=uuids, count=NUMBER),
+                answers=cached,
+            ),
+        },
+    }
+    for name in ("execute-job", "abort-job", "amqp-publish", "amqp-request"):
+        refused = action(name, "Refused: there is no message bus", sends={"type": "object"})
+        refused["responses"]["501"] = refused["responses"]["4XX"]
+        told[f"/{name}"] = {"post": refused}
+    return told
