@@ -78,11 +78,35 @@ def _checked(entry: Any, name: str) -> Document:
     return entry
 
 
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
 def read_files(files: Iterable[str]) -> list[Document]:
-    """The documents of several files. Raises Refused, also when there are none."""
-    found = [one for file in files for one in parse(read_file(file), file)]
+    """The documents of files and of all such files below directories. Raises Refused.
+
+    It is also refused when there are none.
+    """
+    found = [one for file in _expanded(files) for one in parse(read_file(file), file)]
     if not found:
         raise Refused("there is no object in what was given")
+    return found
+
+
+def _expanded(files: Iterable[str]) -> list[str]:
+    """Files, with directories replaced by the files below them, by name."""
+    found: list[str] = []
+    for file in files:
+        if file == "-" or not Path(file).is_dir():
+            found.append(file)
+            continue
+        inside = [
+            str(one)
+            for one in sorted(Path(file).rglob("*"))
+            if one.suffix in SUFFIXES and one.is_file()
+        ]
+        if not inside:
+            raise Refused(f"{file} has no files that end in {', '.join(SUFFIXES)}")
+        found += inside
     return found
 
 

@@ -4,50 +4,102 @@ A file says what should be; the server finds out what differs and writes that, a
 Nothing here compares: ``diff`` and ``plan`` ask the server what it would do.
 """
 
+# ruff: noqa: PLR0917 - the options of a command are its parameters
+
 from __future__ import annotations
 
 import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
-from tungsten.cli import changes
+from tungsten.cli import changes, plain
 from tungsten.cli.changes import Json, printable
-from tungsten.cli.documents import Document, as_json, as_yaml, document, parse, read_files
+from tungsten.cli.completion import complete_name, complete_noun
+from tungsten.cli.documents import (
+    Document,
+    as_json,
+    as_yaml,
+    document,
+    parse,
+    read_file,
+    read_files,
+)
 from tungsten.cli.nouns import find_object, find_type
-from tungsten.cli.session import DEFAULT_URL, Refused, UrlOption, session
-from tungsten.client import BlockingClient
+from tungsten.cli.session import DEFAULT_URL, Refused, UrlOption, busy, misused, session
+from tungsten.client import BlockingClient, NotOffered
 from tungsten.model import ResourceType
 
 FilesOption = Annotated[
-    list[str], typer.Option("-f", "--filename", help="YAML or JSON; - for standard input.")
+    list[str],
+    typer.Option(
+        "-f", "--filename", help="YAML or JSON, or a directory of such; - for standard input."
+    ),
 ]
 DeleteOption = Annotated[bool, typer.Option("--delete", help="As if the objects were deleted.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="The server's answer.")]
-ExitCodeOption = Annotated[
-    bool, typer.Option("--exit-code", help="End with 1 when something would change.")
+OwnerOption = Annotated[
+    str, typer.Option("--owner", help="Mark the objects as this set's, by an annotation.")
 ]
+PruneOption = Annotated[
+    bool,
+    typer.Option("--prune", help="Delete what has the owner's mark and is not in the files."),
+]
+ExitCodeOption = Annotated[
+    bool, typer.Option("--detailed-exitcode", help="End with 2 when something would change.")
+]
+
+#: Exit status that says that something would change, where that is asked for.
+CHANGES = 2
+
+
+class PlanForm(StrEnum):
+    """How a plan is printed."""
+
+    text = "text"
+    json = "json"
 
 
 def apply(
     files: FilesOption,
+    owner: OwnerOption = "",
+    prune: PruneOption = False,
     dry_run: Annotated[bool, typer.Option(help="Say what would be done, and stop.")] = False,
     url: UrlOption = DEFAULT_URL,
 ) -> None:
     """Make the configuration say what files say: all of it, or nothing."""
+    _check_owner(owner, prune)
     with session(url) as client:
         documents = read_files(files)
-        if dry_run:
-            told = client.plan(documents, compiling=False)["objects"]
-        else:
-            told = client.apply(documents)
+        try:
+            told: Iterable[Json]
+            if dry_run:
+                asked = _Asked(documents, owner, prune, delete=False)
+                told = asked.foretold(client, compiling=False)["objects"]
+            else:
+                with busy(f"Applying {len(documents)} objects"):
+                    told = client.apply(documents, owner=owner, prune=prune)
+        except NotOffered:
+            if owner:
+                raise
+            typer.echo(
+                "tungsten: the server has no /apply, so this is done object by object", err=True
+            )
+            told = plain.apply(client, documents, dry_run=dry_run)
         for one in told:
             typer.echo(_result(one) + (" (dry run)" if dry_run else ""))
+
+
+def _check_owner(owner: str, prune: bool) -> None:
+    if prune and not owner:
+        misused("--prune needs --owner NAME: only what has that owner's mark is deleted")
 
 
 def _result(one: Json) -> str:
@@ -56,44 +108,84 @@ def _result(one: Json) -> str:
 
 def diff(
     files: FilesOption,
+    owner: OwnerOption = "",
+    prune: PruneOption = False,
     delete: DeleteOption = False,
     exit_code: ExitCodeOption = False,
     url: UrlOption = DEFAULT_URL,
 ) -> None:
     """Show what applying files would change of what people write."""
+    _check_owner(owner, prune)
     with session(url) as client:
-        told = _foretold(client, read_files(files), delete=delete, compiling=False)
+        asked = _Asked(read_files(files), owner, prune, delete)
+        told = asked.foretold(client, compiling=False)
     for line in changes.lines(told["intent"]):
         typer.echo(line)
     if exit_code and told["intent"]:
-        raise typer.Exit(1)
+        raise typer.Exit(CHANGES)
 
 
 def plan(
-    files: FilesOption,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("-f", "--filename", help="As for apply; - for standard input."),
+    ] = None,
+    operations: Annotated[
+        str, typer.Option(help="A file with the operations of POST /transaction instead.")
+    ] = "",
+    owner: OwnerOption = "",
+    prune: PruneOption = False,
     delete: DeleteOption = False,
-    as_json_: JsonOption = False,
+    output: Annotated[
+        PlanForm, typer.Option("-o", "--output", help="For people, or the server's answer.")
+    ] = PlanForm.text,
     exit_code: ExitCodeOption = False,
     url: UrlOption = DEFAULT_URL,
 ) -> None:
     """Show what applying files would change, and all that would be compiled from it."""
-    with session(url) as client:
-        told = _foretold(client, read_files(files), delete=delete, compiling=True)
-    both = [*told["intent"], *told["derived"]]
-    if as_json_:
+    _check_owner(owner, prune)
+    if bool(files) == bool(operations):
+        misused("give either -f FILE or --operations FILE")
+    with session(url) as client, busy("Compiling what would be"):
+        if operations:
+            told = client.plan_operations(_operations(operations))
+        else:
+            asked = _Asked(read_files(files or ()), owner, prune, delete)
+            told = asked.foretold(client, compiling=True)
+    if output is PlanForm.json:
         typer.echo(as_json(told))
     else:
         _show_plan(told)
-    if exit_code and both:
-        raise typer.Exit(1)
+    if exit_code and (told["intent"] or told["derived"]):
+        raise typer.Exit(CHANGES)
 
 
-def _foretold(
-    client: BlockingClient, documents: Sequence[Document], *, delete: bool, compiling: bool
-) -> Json:
-    if delete:
-        return client.plan([], delete=documents, compiling=compiling)
-    return client.plan(documents, compiling=compiling)
+def _operations(file: str) -> list[Json]:
+    """The operations of a file: a list, or what POST /transaction takes. Raises Refused."""
+    try:
+        said = msgspec.json.decode(read_file(file))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refused(f"{file} is not JSON: {error}") from error
+    found = said.get("operations") if isinstance(said, dict) else said
+    if not isinstance(found, list):
+        raise Refused(f'{file} has no operations: they are a list, or {{"operations": [...]}}')
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What ``diff`` and ``plan`` ask about."""
+
+    documents: Sequence[Document]
+    owner: str
+    prune: bool
+    delete: bool
+
+    def foretold(self, client: BlockingClient, *, compiling: bool) -> Json:
+        """The server's answer."""
+        if self.delete:
+            return client.plan([], delete=self.documents, compiling=compiling)
+        return client.plan(self.documents, owner=self.owner, prune=self.prune, compiling=compiling)
 
 
 def _show_plan(told: Json) -> None:
@@ -115,14 +207,22 @@ def _show_plan(told: Json) -> None:
 
 
 def edit(
-    noun: Annotated[str, typer.Argument(help="A type or its short name.")],
-    name: Annotated[str, typer.Argument(help="A name, or a tail that is of one object.")],
+    noun: Annotated[
+        str, typer.Argument(help="A type or its short name.", autocompletion=complete_noun)
+    ],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A name, or a tail that is of one object.", autocompletion=complete_name
+        ),
+    ],
     url: UrlOption = DEFAULT_URL,
 ) -> None:
     """Change an object in $EDITOR. What others change meanwhile stays, unless you do, too."""
     with session(url) as client:
         type_ = find_type(noun)
-        before = document(find_object(client, type_, name))
+        found = find_object(client, type_, name)
+        before, uuid = document(found), found.uuid
         path = _scratch(as_yaml([before]))
         _open_editor(path)
         try:
@@ -130,12 +230,34 @@ def edit(
             if change is None:
                 typer.echo("Nothing was changed.")
             else:
-                (told,) = client.apply([change])
-                typer.echo(_result(told))
+                _check_same(type_, before, document(client.read(type_.name, uuid)), change)
+                for told in _applied(client, change):
+                    typer.echo(_result(told))
         except BaseException:
             typer.echo(f"What you wrote is in {path}", err=True)
             raise
     path.unlink()
+
+
+def _applied(client: BlockingClient, change: Document) -> Iterable[Json]:
+    try:
+        return client.apply([change])
+    except NotOffered:
+        return plain.apply(client, [change], dry_run=False)
+
+
+def _check_same(type_: ResourceType, before: Document, now: Document, change: Document) -> None:
+    """Refuse to write over what somebody else changed meanwhile."""
+    old, new = before[type_.name], now[type_.name]
+    both = [
+        name
+        for name in change[type_.name]
+        if name not in ("fq_name", "id_perms") and old.get(name) != new.get(name)
+    ]
+    if both:
+        raise Refused(
+            f"somebody else changed {', '.join(both)} meanwhile; nothing was written: edit again"
+        )
 
 
 def edited(type_: ResourceType, before: Document, content: str) -> Document | None:

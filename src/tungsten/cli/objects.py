@@ -4,20 +4,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 import typer
 import yaml
 
-from tungsten.cli.documents import as_json, as_yaml, document, parse, read_file, read_files
+from tungsten.cli import plain, watch
+from tungsten.cli.completion import complete_name, complete_noun
+from tungsten.cli.documents import document, parse, read_file, read_files
 from tungsten.cli.nouns import UnclearName, find_object, find_type, full_name, matching, new_name
+from tungsten.cli.outputs import Form, Output, OutputOption, form, show
 from tungsten.cli.session import DEFAULT_URL, Refused, UrlOption, misused, session
-from tungsten.cli.tables import object_table, terminal_width, text
-from tungsten.client import BlockingClient
+from tungsten.cli.tables import text
+from tungsten.cli.times import revision_or_moment
+from tungsten.client import BlockingClient, NotOffered
 from tungsten.model import (
     Resource,
     ResourceType,
@@ -29,18 +32,20 @@ from tungsten.model import (
 DEFAULT_PROJECT = "default-domain:default-project"
 
 
-class Output(StrEnum):
-    """How objects are printed."""
-
-    table = "table"
-    wide = "wide"
-    json = "json"
-    yaml = "yaml"
-    name = "name"
-
-
-Noun = Annotated[str, typer.Argument(help="A type or its short name: vn, vmi, vm, sg, ri...")]
-OutputOption = Annotated[Output, typer.Option("-o", "--output", help="Form of the output.")]
+Noun = Annotated[
+    str,
+    typer.Argument(
+        help="A type or its short name: vn, vmi, vm, sg, ri...", autocompletion=complete_noun
+    ),
+]
+AtOption = Annotated[
+    str,
+    typer.Option(
+        "--at",
+        metavar="REVISION|TIME",
+        help="As it was then: a revision of `history`, 10m (ago), 2026-11-27T14:00.",
+    ),
+]
 ProjectOption = Annotated[
     str | None, typer.Option("-p", "--project", help="Only what is in this project.")
 ]
@@ -48,27 +53,73 @@ ProjectOption = Annotated[
 
 def get(
     noun: Noun,
-    names: Annotated[list[str] | None, typer.Argument(help="Names, or tails of names.")] = None,
-    output: OutputOption = Output.table,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names, or tails of names.", autocompletion=complete_name),
+    ] = None,
+    output: OutputOption = "table",
     project: ProjectOption = None,
     everything: Annotated[
         bool, typer.Option("-A", "--all-projects", help="Of all projects (the default).")
     ] = False,
     sort_by: Annotated[str, typer.Option(help="A property to sort by; else by name.")] = "",
-    at: Annotated[
-        int | None, typer.Option(min=0, help="As it was at this revision; see history.")
-    ] = None,
+    at: AtOption = "",
+    watching: Annotated[
+        bool, typer.Option("-w", "--watch", help="Then each change, until Ctrl-C.")
+    ] = False,
     url: UrlOption = DEFAULT_URL,
 ) -> None:
     """List objects of a type, or show some of them."""
     with session(url) as client:
         type_ = find_type(noun)
-        found = [*(client.list(type_.name) if at is None else client.past(type_.name, at))]
-        if names:
-            found = [one for name in names for one in _some(found, type_, name)]
         if project is not None and not everything:
-            found = [each for each in found if _is_below(each, project)]
-        show(sorted(found, key=_sort_key(type_, sort_by)), output, one=_is_one(names, found))
+            _check_project(client, project)
+        if not watching:
+            then = revision_or_moment(at, "--at") if at else None
+            found = [*(client.list(type_.name) if then is None else client.past(type_.name, then))]
+            if names:
+                found = [one for name in names for one in _some(found, type_, name)]
+            if project is not None and not everything:
+                found = [each for each in found if _is_below(each, project)]
+            show(
+                sorted(found, key=_sort_key(type_, sort_by)),
+                form(output),
+                one=_is_one(names, found),
+            )
+            return
+    wanted = _Chosen(names or [], None if everything else project)
+    watch.rows(url, type_, _watch_form(output, at, sort_by), wanted.has)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Which objects of a type a watch shows."""
+
+    names: Sequence[str]
+    project: str | None
+
+    def has(self, each: Resource) -> bool:
+        """Whether an object is one of them."""
+        if self.project is not None and not _is_below(each, self.project):
+            return False
+        return not self.names or any(matching([each], name) for name in self.names)
+
+
+def _watch_form(output: str, at: str, sort_by: str) -> Form:
+    wanted = form(output)
+    if at or sort_by or wanted.output is Output.yaml:
+        misused("--watch goes with -o table, wide, name, json, custom-columns, -p and names only")
+    return wanted
+
+
+def _check_project(client: BlockingClient, project: str) -> None:
+    """Refuse a project that does not exist: one without objects would look the same."""
+    names = [each.fq_name for each in client.list("project")]
+    parts = project.split(":")
+    if not any(parts in (name, name[1:]) for name in names):
+        raise UnclearName(
+            f"there is no project {project!r}; `tungsten get project` lists those there are"
+        )
 
 
 def _some(found: Sequence[Resource], type_: ResourceType, name: str) -> list[Resource]:
@@ -98,26 +149,25 @@ def _sort_key(type_: ResourceType, by: str) -> Any:
     return lambda each: msgspec.json.encode(getattr(each, by))
 
 
-def show(found: Sequence[Resource], output: Output, *, one: bool = False) -> None:
-    """Print objects. ``one``: JSON and YAML of the object itself, not of a list."""
-    match output:
-        case Output.name:
-            typer.echo("".join(f"{full_name(each)}\n" for each in found), nl=False)
-        case Output.json:
-            documents = [document(each) for each in found]
-            typer.echo(as_json(documents[0] if one else documents))
-        case Output.yaml:
-            documents = [document(each) for each in found]
-            typer.echo(as_yaml(documents), nl=False)
-        case _:
-            width = terminal_width(sys.stdout.isatty()) if output is Output.table else None
-            typer.echo(object_table(found, wide=output is Output.wide, width=width), nl=False)
-
-
-def describe(noun: Noun, name: str, url: UrlOption = DEFAULT_URL) -> None:
+def describe(
+    noun: Noun,
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A name, or a tail that is of one object.", autocompletion=complete_name
+        ),
+    ],
+    at: AtOption = "",
+    url: UrlOption = DEFAULT_URL,
+) -> None:
     """Everything about an object: its fields, children, and who refers to it."""
     with session(url) as client:
         type_ = find_type(noun)
+        if at:
+            stood = client.past(type_.name, revision_or_moment(at, "--at"))
+            for one in _some(stood, type_, name):
+                typer.echo(description(type_, document(one)[type_.name]), nl=False)
+            return
         found = find_object(client, type_, name)
         fields = client.read_fields(type_.name, found.uuid, computed=True)
         typer.echo(description(type_, fields), nl=False)
@@ -202,7 +252,7 @@ def create(
             _add_subnets(type_, fields, subnets or ())
             made = [decode(type_.name, fields)]
         if dry_run:
-            show(made, Output.yaml)
+            show(made, Form(Output.yaml))
             return
         for resource in made:
             client.create(resource)
@@ -286,7 +336,7 @@ def delete(
         misused("with objects on standard input nobody can be asked: add --yes")
     with session(url) as client:
         asked = read_files(files) if files else _named(client, find_type(noun or ""), names or [])
-        found = client.plan([], delete=asked, compiling=False)["objects"]
+        found = _told(client, asked)
         for each in found:
             gone = " is not there" if each["result"] == "absent" else ""
             typer.echo(f"{each['type']} {':'.join(each['fq_name'])}{gone}", err=True)
@@ -298,9 +348,25 @@ def delete(
         if not yes and not typer.confirm(f"Delete {count} {kind}(s)?", err=True):
             typer.echo("Nothing was deleted.", err=True)
             raise typer.Exit(1)
-        for each in client.apply([], delete=asked):
+        for each in _deleted(client, asked):
             if each["result"] == "deleted":
                 typer.echo(f"{each['type']} {':'.join(each['fq_name'])} deleted")
+
+
+def _told(client: BlockingClient, asked: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """What would become of objects that are to be deleted."""
+    try:
+        found: Sequence[dict[str, Any]] = client.plan([], delete=asked, compiling=False)["objects"]
+    except NotOffered:
+        return [*plain.delete(client, asked, dry_run=True)]
+    return found
+
+
+def _deleted(client: BlockingClient, asked: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    try:
+        return client.apply([], delete=asked)
+    except NotOffered:
+        return plain.delete(client, asked, dry_run=False)
 
 
 def _named(

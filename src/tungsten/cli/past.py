@@ -14,9 +14,10 @@ from tungsten.cli import changes
 from tungsten.cli.changes import Json, printable
 from tungsten.cli.documents import as_json
 from tungsten.cli.nouns import find_type, full_name, matching
-from tungsten.cli.objects import Output
+from tungsten.cli.outputs import Output, OutputOption, form
 from tungsten.cli.session import DEFAULT_URL, Refused, UrlOption, session
 from tungsten.cli.tables import plain_table, terminal_width
+from tungsten.cli.times import local, moment
 from tungsten.client import BlockingClient
 from tungsten.model import ResourceType
 
@@ -32,33 +33,50 @@ def history(
     before: Annotated[
         int | None, typer.Option(min=1, help="Only before this revision, to read on.")
     ] = None,
+    since: Annotated[
+        str, typer.Option(help="Only from then on: 10m (ago), 2d, 2026-11-27T14:00.")
+    ] = "",
+    until: Annotated[str, typer.Option(help="Only up to then.")] = "",
     diff: Annotated[bool, typer.Option("--diff", help="Show the lines that changed.")] = False,
-    output: Annotated[Output, typer.Option("-o", "--output", help="table or json.")] = Output.table,
+    output: OutputOption = "table",
     url: UrlOption = DEFAULT_URL,
 ) -> None:
     """What changed when, the newest first: of everything, of a type, or of one object."""
+    wanted = form(output).output
+    if wanted not in (Output.table, Output.wide, Output.json):
+        raise typer.BadParameter("history is printed as table, wide or json", param_hint="--output")
     with session(url) as client:
         type_ = None if noun is None else find_type(noun)
         which = None if type_ is None or name is None else _which(client, type_, name)
         told = client.history(
-            None if type_ is None else type_.name, which, before=before, limit=limit
+            None if type_ is None else type_.name,
+            which,
+            before=before,
+            limit=limit,
+            since=moment(since, "--since") if since else None,
+            until=moment(until, "--until") if until else None,
         )
-    if output is Output.json:
+    _print(told, wanted, diff=diff)
+    if told["kept_since"] and len(told["changes"]) < limit and wanted is not Output.json:
+        typer.echo(f"The past is kept from revision {told['kept_since']} on.", err=True)
+
+
+def _print(told: Json, wanted: Output, *, diff: bool) -> None:
+    if wanted is Output.json:
         typer.echo(as_json(told))
-    elif output is not Output.table:
-        raise typer.BadParameter("history is printed as table or json", param_hint="--output")
     elif diff:
         for change in told["changes"]:
-            typer.echo(f"revision {change['revision']}  {_when(change)}")
+            by = " ".join(word for word in _by(change) if word != "-")
+            typer.echo(f"revision {change['revision']}  {local(change['when'])}  {by}".rstrip())
             for line in changes.lines([change]):
                 typer.echo(line)
     else:
-        rows = [_row(change) for change in told["changes"]]
-        names = ("REVISION", "WHEN", "ACTION", "TYPE", "NAME", "CHANGED")
-        width = terminal_width(sys.stdout.isatty())
+        wide = wanted is Output.wide
+        rows = [_row(change, wide=wide) for change in told["changes"]]
+        names = ["REVISION", "WHEN", "USER", "ACTION", "TYPE", "NAME", "CHANGED"]
+        names += ["REQUEST", "FROM"] if wide else []
+        width = None if wide else terminal_width(sys.stdout.isatty())
         typer.echo(plain_table(names, rows, width) if rows else "", nl=False)
-    if told["kept_since"] and len(told["changes"]) < limit and output is Output.table:
-        typer.echo(f"The past is kept from revision {told['kept_since']} on.", err=True)
 
 
 def _which(client: BlockingClient, type_: ResourceType, name: str) -> str | list[str]:
@@ -79,17 +97,25 @@ def _when(change: Json) -> str:
     return f"{change['when'][:19]}Z" if change["when"] else "-"
 
 
-def _row(change: Json) -> list[str]:
+def _by(change: Json) -> list[str]:
+    """For whom, by what request and from where a change was made."""
+    return [printable(change.get(name) or "-") for name in ("user", "request", "client")]
+
+
+def _row(change: Json, *, wide: bool) -> list[str]:
     changed = "-"
     if change["action"] == "update":
         names = {**(change["before"] or {}), **(change["after"] or {})}
         changed = ",".join(name for name in names if name not in _TIMES) or "-"
         changed = changed if change["known"] else "?"
+    user, *rest = _by(change)
     return [
         str(change["revision"]),
-        _when(change),
+        local(change["when"]) if wide else _when(change),
+        user,
         change["action"],
         change["type"],
         printable(":".join(change["fq_name"])),
         changed,
+        *(rest if wide else ()),
     ]

@@ -6,14 +6,16 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage. What goes wrong is told 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
+from rich.console import Console
 
 from tungsten.cli.nouns import UnclearName, UnknownNoun
-from tungsten.client import ApiError, BlockingClient, ClientError
+from tungsten.client import ApiError, BlockingClient, ClientError, NotOffered
 from tungsten.model import ModelError
 
 DEFAULT_URL = "http://127.0.0.1:8082"
@@ -43,14 +45,29 @@ def told() -> Iterator[None]:
     """What the server, the model or a name refuses ends the command with the reason."""
     try:
         yield
+    except NotOffered as error:
+        fail(
+            f"{error.text}: it is an upstream server or an older one; get, describe, create, "
+            "apply and delete work there"
+        )
     except ApiError as error:
         fail(f"{error.text} (HTTP {error.status})")
     except ClientError as error:
-        fail(f"{error}\nIs the API server running there? See --url.")
+        fail(f"{error}; is the API server running there? See --url")
     except UnknownNoun as error:
         misused(str(error))
     except (ModelError, UnclearName, Refused) as error:
         fail(str(error))
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Show on a terminal that something takes its time; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(what):
+        yield
 
 
 @contextmanager

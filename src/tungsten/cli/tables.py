@@ -34,6 +34,12 @@ def _field(path: str) -> Callable[[Resource], str]:
     return read
 
 
+def _time(path: str) -> Callable[[Resource], str]:
+    """A time with its zone, which objects leave out: it is UTC."""
+    read = _field(path)
+    return lambda resource: EMPTY if read(resource) == EMPTY else f"{read(resource)}Z"
+
+
 def text(value: Any) -> str:
     """A value in one line."""
     if value is None or value == "":
@@ -110,8 +116,8 @@ _COLUMNS: dict[str, Sequence[Column]] = {
 
 _WIDE: Sequence[Column] = (
     ("UUID", lambda resource: resource.uuid),
-    ("CREATED", _field("id_perms.created")),
-    ("MODIFIED", _field("id_perms.last_modified")),
+    ("CREATED", _time("id_perms.created")),
+    ("MODIFIED", _time("id_perms.last_modified")),
 )
 
 
@@ -129,11 +135,11 @@ def object_table(resources: Sequence[Resource], *, wide: bool, width: int | None
     if not resources:
         return ""
     columns = columns_of(type_of(resources[0]), wide=wide)
-    rows = [[_one_line(read(each)) for _, read in columns] for each in resources]
+    rows = [[one_line(read(each)) for _, read in columns] for each in resources]
     return plain_table([name for name, _ in columns], rows, width)
 
 
-def _one_line(value: str) -> str:
+def one_line(value: str) -> str:
     """A cell without what would break a line or a terminal: names are other people's words."""
     return "".join(c if c.isprintable() else "?" for c in value)
 

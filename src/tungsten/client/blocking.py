@@ -82,15 +82,36 @@ class BlockingClient:
             self._client.list(type_, parent=parent, refers_to=refers_to, filters=filters)
         )
 
-    def apply(self, documents: Sequence[Json], *, delete: Sequence[Json] = ()) -> Sequence[Json]:
+    def apply(
+        self,
+        documents: Sequence[Json],
+        *,
+        delete: Sequence[Json] = (),
+        owner: str = "",
+        prune: bool = False,
+    ) -> Sequence[Json]:
         """Make the configuration say what documents say, all or nothing."""
-        return self._run(self._client.apply(documents, delete=delete))
+        call = self._client.apply(documents, delete=delete, owner=owner, prune=prune)
+        return self._run(call)
 
     def plan(
-        self, documents: Sequence[Json], *, delete: Sequence[Json] = (), compiling: bool = True
+        self,
+        documents: Sequence[Json],
+        *,
+        delete: Sequence[Json] = (),
+        owner: str = "",
+        prune: bool = False,
+        compiling: bool = True,
     ) -> Json:
         """What :meth:`apply` would change, and what would be compiled from it."""
-        return self._run(self._client.plan(documents, delete=delete, compiling=compiling))
+        call = self._client.plan(
+            documents, delete=delete, owner=owner, prune=prune, compiling=compiling
+        )
+        return self._run(call)
+
+    def plan_operations(self, operations: Sequence[Json]) -> Json:
+        """What ``POST /transaction`` would change, and what would be compiled from it."""
+        return self._run(self._client.plan_operations(operations))
 
     def history(
         self,
@@ -99,15 +120,20 @@ class BlockingClient:
         *,
         before: int | None = None,
         limit: int = 100,
+        since: str | None = None,
+        until: str | None = None,
     ) -> Json:
         """The newest changes of all objects, of a type, or of one object."""
-        return self._run(self._client.history(type_, which, before=before, limit=limit))
+        call = self._client.history(
+            type_, which, before=before, limit=limit, since=since, until=until
+        )
+        return self._run(call)
 
     def past(
-        self, type_: str, revision: int, which: str | Name | None = None
+        self, type_: str, at: int | str, which: str | Name | None = None
     ) -> Sequence[Resource]:
-        """The objects of a type as they stood at a revision, or one of them."""
-        return self._run(self._client.past(type_, revision, which))
+        """The objects of a type, or one of them, as they stood at a revision or a time."""
+        return self._run(self._client.past(type_, at, which))
 
     def healthy(self) -> bool:
         """Whether the server answers and is ready."""

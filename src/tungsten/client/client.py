@@ -10,7 +10,13 @@ from typing import Any, Literal, TypeVar
 import aiohttp
 import msgspec
 
-from tungsten.client.errors import ApiError, ClientError, UnexpectedAnswer, Unreachable
+from tungsten.client.errors import (
+    ApiError,
+    ClientError,
+    NotOffered,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from tungsten.model import (
     Resource,
     ValidationError,
@@ -198,21 +204,37 @@ class Client:
     # -- many at once, plans, the past ------------------------------------------------------
 
     async def apply(
-        self, documents: Sequence[Json], *, delete: Sequence[Json] = ()
+        self,
+        documents: Sequence[Json],
+        *,
+        delete: Sequence[Json] = (),
+        owner: str = "",
+        prune: bool = False,
     ) -> Sequence[Json]:
         """Make the configuration say what documents (``{type: fields}``) say, all or nothing.
 
-        What became of each: ``type``, ``fq_name``, ``uuid`` and ``result``.
+        ``owner`` marks the objects as its own; ``prune`` deletes what has its mark and is not
+        among them. What became of each: ``type``, ``fq_name``, ``uuid`` and ``result``.
         """
-        body = {"apply": [*documents], "delete": [*delete]}
-        return _list(await self._json("POST", "/apply", body), "objects")
+        body = _asked(documents, delete, owner, prune)
+        return _list(await self._offered("POST", "/apply", body), "objects")
 
     async def plan(
-        self, documents: Sequence[Json], *, delete: Sequence[Json] = (), compiling: bool = True
+        self,
+        documents: Sequence[Json],
+        *,
+        delete: Sequence[Json] = (),
+        owner: str = "",
+        prune: bool = False,
+        compiling: bool = True,
     ) -> Json:
         """What :meth:`apply` would change, and what would be compiled from it."""
-        body = {"apply": [*documents], "delete": [*delete], "compile": compiling}
-        return await self._json("POST", "/plan", body)
+        body = {**_asked(documents, delete, owner, prune), "compile": compiling}
+        return await self._offered("POST", "/plan", body)
+
+    async def plan_operations(self, operations: Sequence[Json]) -> Json:
+        """What ``POST /transaction`` would change, and what would be compiled from it."""
+        return await self._offered("POST", "/plan", {"operations": [*operations]})
 
     async def history(
         self,
@@ -221,21 +243,27 @@ class Client:
         *,
         before: int | None = None,
         limit: int = 100,
+        since: str | None = None,
+        until: str | None = None,
     ) -> Json:
-        """The newest changes of all objects, of a type, or of one object."""
+        """The newest changes of all objects, of a type, or of one object.
+
+        ``before`` is a revision, ``since`` and ``until`` are times of ISO 8601.
+        """
         query = {"limit": str(limit), **_which(which)}
+        query |= {k: v for k, v in (("since", since), ("until", until)) if v is not None}
         if type_ is not None:
             query["type"] = type_
         if before is not None:
             query["before"] = str(before)
-        return await self._json("GET", "/history", query=query)
+        return await self._offered("GET", "/history", query=query)
 
     async def past(
-        self, type_: str, revision: int, which: str | Name | None = None
+        self, type_: str, at: int | str, which: str | Name | None = None
     ) -> Sequence[Resource]:
-        """The objects of a type as they stood at a revision, or one of them."""
-        query = {"type": type_, "revision": str(revision), **_which(which)}
-        answer = await self._json("GET", "/past", query=query)
+        """The objects of a type, or one of them, as they stood at a revision or a time."""
+        query = {"type": type_, "revision" if isinstance(at, int) else "time": str(at)}
+        answer = await self._offered("GET", "/past", query={**query, **_which(which)})
         return [_resource(type_, _inner(one, type_)) for one in _list(answer, f"{type_}s")]
 
     async def healthy(self) -> bool:
@@ -315,6 +343,21 @@ class Client:
             reason = str(error) or type(error).__name__
             raise Unreachable(f"{what} at {self._url}: {reason}") from error
 
+    async def _offered(
+        self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> Json:
+        """As :meth:`_json`, for what upstream's servers do not have. Raises NotOffered."""
+        try:
+            return await self._json(method, path, body, query)
+        except ApiError as error:
+            if error.status not in (404, 405):
+                raise
+            links = _list(await self._json("GET", "/"), "links")
+            hrefs = [str((one.get("link") or {}).get("href")) for one in links]
+            if any(href.endswith(path) for href in hrefs):
+                raise
+            raise NotOffered(error.status, f"the server at {self._url} has no {path}") from error
+
     async def _json(
         self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
     ) -> Json:
@@ -376,6 +419,16 @@ def _changes(name: str, revision: int, data: bytes) -> list[Watched]:
 
 def _type_name(cls: type[Resource]) -> str:
     return type_of(cls()).name
+
+
+def _asked(documents: Sequence[Json], delete: Sequence[Json], owner: str, prune: bool) -> Json:
+    """The body of apply and plan; what is not asked for is left out, older servers know less."""
+    body: Json = {"apply": [*documents], "delete": [*delete]}
+    if owner:
+        body["owner"] = owner
+    if prune:
+        body["prune"] = True
+    return body
 
 
 def _which(which: str | Name | None) -> dict[str, str]:

@@ -17,6 +17,10 @@ class ApiError(ClientError):
         self.request = request
 
 
+class NotOffered(ApiError):
+    """The server does not have this operation: it is upstream's, or an older one."""
+
+
 class Unreachable(ClientError):
     """The server could not be reached, or ended the connection, or took too long.
 

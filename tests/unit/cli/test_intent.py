@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def test_what_get_prints_applies_as_nothing(run: Run, shop: str, noun: str) -> N
         done = run("apply", "-f", "-", given=shown).output.splitlines()
         assert done
         assert {line.split()[-1] for line in done} == {"unchanged"}
-        assert run("diff", "-f", "-", "--exit-code", given=shown).output == ""
+        assert run("diff", "-f", "-", "--detailed-exitcode", given=shown).output == ""
 
 
 def test_diff_shows_lines_that_go_and_come(run: Run, shop: str) -> None:
@@ -105,7 +106,7 @@ def test_diff_shows_lines_that_go_and_come(run: Run, shop: str) -> None:
     assert "    +    - start_port: 8443\n" in text
     assert "id_perms" not in text
     assert "\x1b" not in text
-    run("diff", "-f", "-", "--exit-code", code=1, given=changed)
+    run("diff", "-f", "-", "--detailed-exitcode", code=2, given=changed)
     assert run("diff", "-f", "-", given=shop).output == ""
     gone = run("diff", "-f", "-", "--delete", given=shop).output
     assert gone.count("- delete ") == 4
@@ -122,9 +123,9 @@ def test_plan_shows_what_is_compiled_and_writes_nothing(run: Run) -> None:
     assert "+routing_instance_refs:" in derived
     assert derived.endswith("Nothing was written.\n")
     assert "there is no" in run("get", "vn", "shop", code=1).output
-    raw = msgspec.json.decode(run("plan", "-f", "-", "--json", given=FILE).output)
+    raw = msgspec.json.decode(run("plan", "-f", "-", "-o", "json", given=FILE).output)
     assert len(raw["intent"]) == 4
-    run("plan", "-f", "-", "--exit-code", code=1, given=FILE)
+    run("plan", "-f", "-", "--detailed-exitcode", code=2, given=FILE)
 
 
 def test_a_refusal_names_the_object_and_leaves_everything(run: Run) -> None:
@@ -199,8 +200,9 @@ def test_what_was_taken_out_in_the_editor_is_taken_away() -> None:
 def test_history_and_the_past_are_shown(run: Run, shop: str) -> None:
     run("apply", "-f", "-", given=shop.replace("443", "8443"))
     lines = run("history", "sg", "web").output.splitlines()
-    assert lines[0].split() == ["REVISION", "WHEN", "ACTION", "TYPE", "NAME", "CHANGED"]
-    revision, when, action, kind, name, changed = lines[1].split()
+    assert lines[0].split() == ["REVISION", "WHEN", "USER", "ACTION", "TYPE", "NAME", "CHANGED"]
+    revision, when, user, action, kind, name, changed = lines[1].split()
+    assert user == "-"  # the server does not ask who its users are
     assert (action, kind, name) == ("update", "security-group", f"{PARENT}:web")
     assert changed == "security_group_entries"
     assert when.endswith("Z")
@@ -212,7 +214,20 @@ def test_history_and_the_past_are_shown(run: Run, shop: str) -> None:
     assert yaml.safe_load(then)["security-group"]["fq_name"][-1] == "web"
     run("delete", "-f", "-", "--yes", given=shop)
     gone = run("history", "sg", f"{PARENT}:web", "-n", "1").output.splitlines()[1].split()
-    assert gone[2] == "delete"
+    assert gone[3] == "delete"
+    assert gone[1].endswith("Z")
+    wide = run("history", "sg", f"{PARENT}:web", "-n", "1", "-o", "wide").output.splitlines()
+    assert wide[0].split()[-2:] == ["REQUEST", "FROM"]
+    assert wide[1].split()[-3:] == ["POST", "/apply", "127.0.0.1"]
+    assert re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d ", wide[1])
+    assert "web" in run("history", "sg", "--since", "10m").output
+    assert run("history", "sg", "--until", "1d").output == ""
+    assert f"{PARENT}:web" not in run("get", "sg", "-o", "name", "--at", "0s").output
+    assert (
+        "Name:  default-domain:default-project:web"
+        in run("describe", "sg", "web", "--at", revision).output
+    )
+    run("history", "--since", "noon", code=1)
     assert f"{PARENT}:web" in run("get", "sg", "-o", "name", "--at", revision).output
     raw = msgspec.json.decode(run("history", "-o", "json").output)
     assert len(raw["changes"]) == 20

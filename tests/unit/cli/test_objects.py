@@ -147,7 +147,7 @@ def test_what_is_refused_says_why(run: Run, words: list[str], code: int, expecte
 def test_unreachable_server_is_said_plainly() -> None:
     result = CliRunner().invoke(app, ["get", "vn", "--url", "http://127.0.0.1:1"])
     assert result.exit_code == 1
-    assert "Is the API server running there?" in result.output
+    assert "is the API server running there?" in result.output
 
 
 def test_every_short_name_and_plural_means_a_type() -> None:
