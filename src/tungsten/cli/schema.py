@@ -1,7 +1,8 @@
 """``tungsten schema [TYPE]``: what can be said to the system, from the model's declarations.
 
 Without a type it lists all of them by area; of a type it tells parents and children, properties,
-references and back-references. ``--json`` prints the same as data, complex types included.
+references and back-references; of a path into one (``vn.network_ipam_refs.attr``) what it leads
+to. ``--json`` prints the same as data, complex types included.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tungsten.cli.nouns import UnknownNoun, find_type
+from tungsten.cli import explain
+from tungsten.cli.nouns import UnclearName, UnknownNoun, find_type
 from tungsten.cli.session import misused
 from tungsten.cli.tables import plain_table, terminal_width, text
-from tungsten.model import RESOURCE_TYPES, Complex, Field, ResourceType, fields_of
+from tungsten.model import RESOURCE_TYPES, Complex, Field, Reference, ResourceType, fields_of
 from tungsten.model import schema as declarations
 
 COMMON = ("id_perms", "perms2", "annotations", "display_name", "tag_refs")
@@ -29,7 +31,10 @@ COMMON = ("id_perms", "perms2", "annotations", "display_name", "tag_refs")
 def schema(
     noun: Annotated[
         str | None,
-        typer.Argument(metavar="[TYPE]", help="A type, its short name, or a complex type."),
+        typer.Argument(
+            metavar="[TYPE[.FIELD...]]",
+            help="A type, its short name, a complex type, or a path of fields into one.",
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the declarations as data.")
@@ -42,8 +47,9 @@ def schema(
         typer.echo(_as_json(told) if as_json else _all_types(width), nl=as_json)
         return
     known = declarations.complex_types()
-    if noun in known and not as_json:
-        typer.echo(_complex_type(known[noun], width), nl=False)
+    word, *path = noun.split(".")
+    if (path or noun in known) and not as_json:
+        typer.echo(_at(word, path, width), nl=False)
         return
     try:
         declared = find_type(noun)
@@ -53,6 +59,49 @@ def schema(
         typer.echo(_as_json(declarations.describe([declared])))
     else:
         typer.echo("\n".join(_one_type(declared, width)), nl=False)
+
+
+def _at(word: str, path: list[str], width: int | None) -> str:
+    """What a path of fields leads to: the last field, and the fields that it has itself."""
+    try:
+        _, above = explain.follow(word, path[:-1])
+        title, place = explain.follow(word, path)
+    except UnclearName as error:
+        misused(str(error))
+    shown = f"{title}\n" if path else ""
+    if path and above is not None:
+        shown += "\n" + _table("FIELD", [_field_row(above, path[-1])], width)
+    if isinstance(place, Reference):
+        rows = [_field_row(place, name) for name in explain.fields_at(place)]
+        shown += "\n" + _table("FIELD OF EACH", rows, width)
+    elif place is not None and not isinstance(place, ResourceType):
+        shown += ("\n" if path else "") + _complex_type(place, width)
+    return shown
+
+
+def _field_row(place: explain.Place, name: str) -> tuple[str, str, str, str]:
+    """A field of what a path leads to, as tables show it."""
+    if isinstance(place, Reference):
+        attr = place.attr.__name__ if place.attr is not None else "nothing"
+        kinds = {
+            "to": ("list of string", f"the {place.target}'s fq_name"),
+            "uuid": ("string", f"the {place.target}'s uuid, in place of its name"),
+            "attr": (attr, "what the reference itself says"),
+        }
+        kind, note = kinds[name]
+        return name, kind, "optional", note
+    if isinstance(place, ResourceType):
+        notes = declarations.meanings(place.cls)
+        reference = place.references.get(name)
+        if reference is not None:
+            return _reference_row(reference, notes)
+        return _row(place.properties[name], notes)
+    return _row(fields_of(place)[name], declarations.meanings(place))
+
+
+def _reference_row(one: Reference, notes: dict[str, str]) -> tuple[str, str, str, str]:
+    kind = one.target + (f" with {one.attr.__name__}" if one.attr else "")
+    return one.field, kind, one.presence.value, notes.get(one.field, "")
 
 
 def _as_json(told: declarations.Json) -> str:
@@ -87,12 +136,7 @@ def _one_type(declared: ResourceType, width: int | None) -> Iterator[str]:
     if fields:
         yield _table("PROPERTY", [_row(one, notes) for one in fields], width)
     references = [
-        (
-            one.field,
-            one.target + (f" with {one.attr.__name__}" if one.attr else ""),
-            one.presence.value,
-            notes.get(one.field, ""),
-        )
+        _reference_row(one, notes)
         for one in declared.references.values()
         if one.field not in COMMON
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from tungsten.cli.app import app
@@ -81,3 +82,34 @@ def test_the_data_of_all_types_name_only_types_that_they_tell() -> None:
         assert {each["type"] for each in one["refs"]} <= told["objects"].keys()
     for one in told["types"].values():
         assert {each["type"] for each in one["fields"]} <= told["types"].keys() | simple
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("virtual-network.mtu", ["virtual-network.mtu", "integer", "PRESENCE"]),
+        ("vn.network_ipam_refs", ["network-ipam with VnSubnetsType", "FIELD OF EACH", "attr"]),
+        ("virtual-network.network_ipam_refs.attr", ["VnSubnetsType", "ipam_subnets"]),
+        ("vn.network_ipam_refs.attr.ipam_subnets.subnet.ip_prefix_len", ["integer"]),
+        ("VnSubnetsType.ipam_subnets.subnet", ["SubnetType", "ip_prefix_len"]),
+    ],
+)
+def test_a_path_is_explained(path: str, expected: list[str]) -> None:
+    result = CliRunner().invoke(app, ["schema", path])
+    assert result.exit_code == 0, result.output
+    for word in expected:
+        assert word in result.output
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("vn.mtu.nothing", "vn.mtu has no field 'nothing'"),
+        ("vn.network_ipam_refs.nothing", "it has to, uuid, attr"),
+        ("nothing.at.all", "'nothing' is not a type"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_refused(path: str, expected: str) -> None:
+    result = CliRunner().invoke(app, ["schema", path])
+    assert result.exit_code == 2
+    assert expected in result.output
