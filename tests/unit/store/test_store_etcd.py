@@ -36,7 +36,6 @@ from tungsten.store.base import (
     TransactionTooLarge,
 )
 from tungsten.store.etcd import EtcdStore
-from tungsten.store.etcd_client import is_patched
 from tungsten.store.etcd_keys import Keys, decode_head, decode_record, encode_record
 from tungsten.store.etcd_transaction import EtcdTransaction
 from tungsten.store.sqlite_rows import SqliteSnapshot
@@ -577,26 +576,6 @@ async def test_a_reader_does_not_write(tmp_path: Path) -> None:
         await reader.transact(creating(1))
     await reader.close()
     await writer.close()
-
-
-@pytest.mark.parametrize(
-    ("version", "patched"),
-    [
-        ("3.4.23", False),
-        ("3.5.32", False),
-        ("3.5.33", True),
-        ("3.6.13", False),
-        ("3.6.14", True),
-        ("3.7.0", False),
-        ("3.7.1", True),
-        ("3.8.0", True),
-        ("4.0.0-rc.1", True),
-        ("nonsense", False),
-    ],
-)
-def test_versions_with_known_holes_are_told_apart(version: str, patched: bool) -> None:
-    """C-06."""
-    assert is_patched(version) is patched
 
 
 @given(st.binary(max_size=200))

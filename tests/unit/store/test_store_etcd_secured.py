@@ -18,7 +18,7 @@ from tests.unit.store.store_samples import record, take, uuid_of
 from tungsten.store import EtcdOptions
 from tungsten.store.base import StoreError, StoreUnusable, Transaction
 from tungsten.store.etcd import EtcdStore
-from tungsten.store.etcd_client import Access, Connection
+from tungsten.store.etcd_client import Access, Connection, is_patched
 from tungsten.testing.etcd import EtcdCluster
 
 SECRET = "s3cr3t-Pa55"
@@ -238,3 +238,23 @@ def test_papers_that_do_not_go_together_are_refused(papers: Papers, tmp_path: Pa
     bad.write_text("nothing")
     with pytest.raises(StoreUnusable, match="has no certificate"):
         Access(("h:1",), replace(papers.options, ca=bad))
+
+
+@pytest.mark.parametrize(
+    ("version", "patched"),
+    [
+        ("3.4.23", False),
+        ("3.5.32", False),
+        ("3.5.33", True),
+        ("3.6.13", False),
+        ("3.6.14", True),
+        ("3.7.0", False),
+        ("3.7.1", True),
+        ("3.8.0", True),
+        ("4.0.0-rc.1", True),
+        ("nonsense", False),
+    ],
+)
+def test_versions_with_known_holes_are_told_apart(version: str, patched: bool) -> None:
+    """C-06."""
+    assert is_patched(version) is patched
