@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,10 +45,22 @@ def examples(text: str) -> list[tuple[str, str]]:
 def test_the_examples_of_the_page_are_true(api: ApiProcess) -> None:
     wanted = examples(PAGE.read_text().replace(DOCUMENTED, api.url))
     assert len(wanted) > 15
+    check(wanted)
+
+
+def check(wanted: list[tuple[str, str]], **options: Any) -> None:
+    """Run examples in one shell; each must print what its page says."""
     script = "\n".join(f"{command}\necho; echo '{END}'" for command, _ in wanted)
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        **options,
+    )
     outputs = done.stdout.split(f"{END}\n")[:-1]
-    assert len(outputs) == len(wanted), done.stderr
+    assert len(outputs) == len(wanted), done.stdout
     checker = doctest.OutputChecker()
     for (command, expected), output in zip(wanted, outputs, strict=True):
         true = checker.check_output(expected.strip(), output.strip(), doctest.ELLIPSIS)
