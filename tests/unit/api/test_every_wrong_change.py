@@ -1,8 +1,8 @@
 """No change of any field of any type is made by a wrong value, by any way of changing it.
 
-``test_every_type`` tries all wrong values of all fields on creates. Here they are tried on what is
-there, one of each field: by ``PUT``, as parts of a transaction after one that is right, and as documents that are
-applied or planned.
+``test_every_type`` tries all wrong values of all fields on creates. Here one of each field is tried
+on what is there: by ``PUT``, as part of a transaction after one that is right, and in documents
+that are applied or planned.
 """
 
 from __future__ import annotations

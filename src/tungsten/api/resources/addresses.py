@@ -153,7 +153,7 @@ def give_floating_address(write: Write, floating: FloatingIp) -> None:
     asked = None
     if floating.floating_ip_address:
         asked = parse_address(floating.floating_ip_address, "floating_ip_address")
-    family = floating.floating_ip_address_family or "v4"
+    family = floating.floating_ip_address_family
     given = _give_of_pool(write, floating, asked, family, wanted_subnets(pool))
     floating.floating_ip_address = str(given.address)
 
@@ -165,7 +165,11 @@ def _project_of(write: Write, resource: Resource) -> list[Ref[None]]:
 
 
 def _give_of_pool(
-    write: Write, resource: Resource, asked: Address | None, family: str, wanted: Sequence[str]
+    write: Write,
+    resource: Resource,
+    asked: Address | None,
+    family: str | None,
+    wanted: Sequence[str],
 ) -> Given:
     """An address for what is below a pool: of the pool's network, or its ``wanted`` subnets."""
     network = find(write.tx, VirtualNetwork, "virtual-network", resource.fq_name[:-2])
@@ -174,7 +178,8 @@ def _give_of_pool(
     if wanted:
         held = [one for uuid in wanted for one in held if one.subnet.uuid == uuid]
     if asked is None:
-        held = of_family(held, family)
+        # Who names no family gets an address of the one there is, of IPv4 where there are both.
+        held = of_family(held, family or "v4") or ([] if family else held)
         return addresses.give_any(write.tx, held, resource.uuid, network.fq_name)
     if any(asked in (one.subnet.gateway, one.subnet.service) for one in held):
         raise Conflict("IP address already in use")
@@ -193,7 +198,7 @@ def give_alias_address(write: Write, alias: AliasIp) -> None:
     asked = None
     if alias.alias_ip_address:
         asked = parse_address(alias.alias_ip_address, "alias_ip_address")
-    given = _give_of_pool(write, alias, asked, alias.alias_ip_address_family or "v4", ())
+    given = _give_of_pool(write, alias, asked, alias.alias_ip_address_family, ())
     alias.alias_ip_address = str(given.address)
 
 
