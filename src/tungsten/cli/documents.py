@@ -48,7 +48,8 @@ def read_file(file: str) -> str:
     try:
         return sys.stdin.read() if file == "-" else Path(file).read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{file}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Refused(f"{file}: {reason or error}") from error
 
 
 def parse(content: str, name: str = "the file") -> list[Document]:
@@ -56,13 +57,20 @@ def parse(content: str, name: str = "the file") -> list[Document]:
     try:
         documents = list(yaml.load_all(content, _Loader))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Refused(f"{name} is not YAML: {error}") from error
+        raise Refused(f"{name} is not YAML: {_in_one_line(error)}") from error
     found = []
     for document in documents:
         for entry in document if isinstance(document, list) else [document]:
             if entry is not None:
                 found.append(_checked(entry, name))
     return found
+
+
+def _in_one_line(error: Exception) -> str:
+    """What is wrong and where; YAML's own text is a picture of several lines."""
+    mark = getattr(error, "problem_mark", None)
+    said = str(getattr(error, "problem", None) or error).splitlines()[0]
+    return f"line {mark.line + 1}: {said}" if mark is not None else said
 
 
 def _checked(entry: Any, name: str) -> Document:

@@ -340,7 +340,7 @@ class Client:
                 await _refuse(response, what)
                 return await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            reason = str(error) or type(error).__name__
+            reason = str(error).replace(" ssl:default", "") or type(error).__name__
             raise Unreachable(f"{what} at {self._url}: {reason}") from error
 
     async def _offered(
