@@ -28,6 +28,9 @@ from tungsten.model import LogicalRouter, NetworkIpam, Ref, VirtualNetwork
 from tungsten.model.addresses import IpamSubnetType, VnSubnetsType
 from tungsten.model.vpns import Bgpvpn
 
+USER_DEFINED = "user-defined-subnet"
+"""How an IPAM has subnets that does not say: the networks say them."""
+
 SHARED = 7
 EXTERNAL = 5
 
@@ -297,6 +300,11 @@ def _flat(write: Write, ref: Ref[VnSubnetsType]) -> list[HeldSubnet]:
 # -- network-ipam ---------------------------------------------------------------------------
 
 
+def name_method(write: Write, ipam: NetworkIpam) -> None:
+    """A new IPAM says how it has subnets, so that whoever reads it may say so, too."""
+    ipam.ipam_subnet_method = ipam.ipam_subnet_method or USER_DEFINED
+
+
 def settle_ipam(write: Write, ipam: NetworkIpam) -> None:
     """Subnets on an IPAM are for the flat-subnet method; complete and check them."""
     if ipam.ipam_subnet_method != FLAT:
@@ -315,7 +323,7 @@ def settle_ipam(write: Write, ipam: NetworkIpam) -> None:
 
 def settle_changed_ipam(write: Write, old: NetworkIpam, new: NetworkIpam) -> None:
     """The method stays; a subnet goes only when no address of it is in use."""
-    if new.ipam_subnet_method != old.ipam_subnet_method:
+    if (new.ipam_subnet_method or USER_DEFINED) != (old.ipam_subnet_method or USER_DEFINED):
         raise BadRequest("ipam_subnet_method can not be changed")
     if bool(new.ipam_subnetting) != bool(old.ipam_subnetting):
         raise BadRequest("ipam_subnetting can not be changed")
@@ -395,5 +403,7 @@ HOOKS: dict[str, Hooks[Any]] = {
         ),
         delete=(refuse_system_network,),
     ),
-    "network-ipam": Hooks[NetworkIpam](create=(settle_ipam,), update=(settle_changed_ipam,)),
+    "network-ipam": Hooks[NetworkIpam](
+        create=(name_method, settle_ipam), update=(settle_changed_ipam,)
+    ),
 }

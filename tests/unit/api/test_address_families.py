@@ -1,4 +1,4 @@
-"""Addresses of pools are of the family that there is, or that is asked for."""
+"""Addresses of pools are of the family that there is; an IPAM says how it has its subnets."""
 
 from __future__ import annotations
 
@@ -48,3 +48,16 @@ async def test_an_address_is_of_the_family_of_its_subnets(
     assert answer.status == 200, answer.text
     shown = await api.show(type_, answer.json[type_]["uuid"])
     assert shown[field].startswith(starts)
+
+
+async def test_an_ipam_says_its_method_and_may_be_told_so(api: Api) -> None:
+    said = "user-defined-subnet"
+    uuid = await api.create("network-ipam", fq_name=[*PROJECT, "ipam"], parent_type="project")
+    shown = await api.show("network-ipam", uuid)
+    assert shown["ipam_subnet_method"] == said
+    for method in (said, None):
+        put = await api.put("network-ipam", uuid, display_name="x", ipam_subnet_method=method)
+        assert put.status == 200, put.text
+    put = await api.put("network-ipam", uuid, ipam_subnet_method=said)
+    assert put.status == 200, put.text
+    assert (await api.put("network-ipam", uuid, ipam_subnet_method="flat-subnet")).status == 400
