@@ -70,13 +70,21 @@ $(STAMP)/python-keystone: requirements/interop-keystone.txt | $(STAMP)/debian-ru
 	  -r requirements/interop-keystone.txt
 	@touch $@
 
+$(STAMP)/python-ansible: requirements/interop-ansible.txt | $(STAMP)/debian-run
+	@echo "installing Ansible for tests"
+	@rm -rf $(STAMP)/ansible
+	@$(PYTHON) -m venv $(STAMP)/ansible
+	@$(STAMP)/ansible/bin/python -m pip install -qq --disable-pip-version-check \
+	  -r requirements/interop-ansible.txt
+	@touch $@
+
 bpf: | $(STAMP)/debian-run
 	@$(MAKE) -s -C $(BPF)
 
 install: $(STAMP)/debian-run $(STAMP)/python-run bpf
 
 install-test: install $(STAMP)/debian-test $(STAMP)/python-test $(STAMP)/python-api-cli \
-  $(STAMP)/python-keystone
+  $(STAMP)/python-keystone $(STAMP)/python-ansible
 
 # --- using ----------------------------------------------------------------------------------
 
