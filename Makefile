@@ -10,14 +10,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := .build
 BPF := src/tungsten/datapath/bpf
+CORE := src/tungsten/control/core/native
 
 # Debian packages by what needs them. They are installed without starting what they bring (FRR and
 # etcd would come up as services): tests start their own.
 DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool tcpdump udhcpc util-linux procps
-DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc python3-dev
+DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc g++ python3-dev
 DEBIAN_TEST := frr iperf3 curl etcd-server faketime openssl
 
-.PHONY: help demo test check bench bench-api bench-controller bpf install install-test clean
+.PHONY: help demo test check bench bench-api bench-controller bench-control bpf core check-core install install-test clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -81,7 +82,18 @@ $(STAMP)/python-ansible: requirements/interop-ansible.txt | $(STAMP)/debian-run
 bpf: | $(STAMP)/debian-run
 	@$(MAKE) -s -C $(BPF)
 
-install: $(STAMP)/debian-run $(STAMP)/python-run bpf
+# The table core of the control node. Its Python twin serves where this was not built.
+core: | $(STAMP)/python-run
+	@$(MAKE) -s -j2 -C $(CORE) PYTHON=$(CURDIR)/$(BIN)/python
+
+# Its tests on a build that checks addresses and undefined behaviour.
+check-core: install-test
+	@$(MAKE) -s -j2 -C $(CORE) PYTHON=$(CURDIR)/$(BIN)/python sanitized
+	@CORE_UNDER_TEST=$(CORE)/build/sanitized ASAN_OPTIONS=detect_leaks=0 \
+	  LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so.6)" \
+	  $(BIN)/python -m pytest tests/unit/control -k "core or compiled" $(PYTEST_ARGS)
+
+install: $(STAMP)/debian-run $(STAMP)/python-run bpf core
 
 install-test: install $(STAMP)/debian-test $(STAMP)/python-test $(STAMP)/python-api-cli \
   $(STAMP)/python-keystone $(STAMP)/python-ansible
@@ -99,6 +111,10 @@ check: install-test
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy src/tungsten tests bench
 	@$(BIN)/lint-imports
+	@$(MAKE) -s -j2 -C $(CORE) PYTHON=$(CURDIR)/$(BIN)/python warnings
+
+bench-control: install-test
+	@$(BIN)/python -m bench.bgp
 
 bench: install-test
 	@$(BIN)/python -m bench
@@ -113,3 +129,4 @@ bench-controller: install-test
 clean:
 	@rm -rf $(VENV) $(STAMP) dist
 	@$(MAKE) -s -C $(BPF) clean
+	@rm -rf $(CORE)/build $(CORE)/../_core.*.so
