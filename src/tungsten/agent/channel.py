@@ -1,7 +1,8 @@
 """Sessions with the controls: what this host wants of them and tells them, kept in step.
 
 Both controls carry routes; exactly one, the first to be ready, carries the configuration, and on
-its loss the other takes over (upstream's *config role*). Each session is level-triggered: it
+its loss the other takes over (upstream's *config role*). Which machines are here is told to both:
+a control lets a host speak for machines that it has asked for. Each session is level-triggered: it
 remembers what it sent, and :meth:`ControlSession.sync` sends the difference to what is wanted
 now. A session that comes up has sent nothing, so everything goes out again; when it is all out
 and the configuration is complete, it says end-of-rib once, so that the control may drop what it
@@ -120,16 +121,15 @@ class ControlSession:
 
     def take_config_role(self, name: str) -> None:
         """Ask for the configuration of this host."""
-        self._machines = set()
         self.client.send(ConfigSubscribe("virtual-router", f"{GLOBAL_CONFIG}:{name}"))
+        self._machines = set()
         self.sync(self._owner.wanted)
 
     def sync(self, wanted: Wanted) -> None:
         """Send what differs from what was sent, as far as the control takes it now."""
         if not self.established:
             return
-        if self.has_config:
-            self._sync_machines(wanted.machines)
+        self._sync_machines(wanted.machines)
         done = (
             self._withdraw(wanted.advertisement)
             and self._subscribe(wanted.advertisement)

@@ -26,6 +26,8 @@ class Published:
     item: Item
     session: int
     keys: tuple[bytes, ...] = ()
+    #: Why the configuration does not let the agent say it now; it counts once it does.
+    refused: str = ""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,8 @@ class Subscription:
     instance_id: int
     no_ribout: bool
     session: int
+    #: Whether the configuration lets the agent in now; until then it is pending.
+    granted: bool = True
     published: dict[tuple[Family, str], Published] = field(default_factory=dict)
 
 
@@ -65,6 +69,8 @@ class Agent:
         self.end_of_rib_sent = False
         self.timer: asyncio.TimerHandle | None = None
         self.config: ConfigClient | None = None
+        #: Machines it has asked for, and in which session last.
+        self.machines: dict[str, int] = {}
 
     @property
     def is_established(self) -> bool:

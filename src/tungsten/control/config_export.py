@@ -88,7 +88,7 @@ class ConfigExporter:
     def __init__(self, graph: ConfigGraph) -> None:
         self.clients: list[ConfigClient] = []
         self.on_work: Callable[[], None] | None = None
-        self._graph = graph
+        self.graph = graph
         self._interested: dict[Vertex, set[ConfigClient]] = {}
         self._awaited: dict[str, set[ConfigClient]] = {}
         self._dirty: dict[ConfigClient, None] = {}
@@ -161,7 +161,7 @@ class ConfigExporter:
     # --- closures
 
     def _awaiting(self, vertex: Vertex) -> set[ConfigClient]:
-        node = self._graph.node(vertex)
+        node = self.graph.node(vertex)
         clients = set(self._awaited.get(vertex[1], ()))
         if node is not None:
             clients |= self._awaited.get(node.uuid, set())
@@ -174,14 +174,14 @@ class ConfigExporter:
     def _machines(self, client: ConfigClient) -> Iterator[Node]:
         """The subscribed machines that exist."""
         for machine in client.machines:
-            node = self._graph.node(("virtual-machine", machine)) or self._graph.node_of(machine)
+            node = self.graph.node(("virtual-machine", machine)) or self.graph.node_of(machine)
             if node is not None and node.vertex[0] == "virtual-machine":
                 yield node
 
     def _walk(self, client: ConfigClient) -> None:
         """Find the closure from the start."""
         closure: set[Vertex] = set()
-        start = self._graph.node(client.start)
+        start = self.graph.node(client.start)
         if start is not None:
             pending = [start, *self._machines(client)]
             closure.update(node.vertex for node in pending)
@@ -203,7 +203,7 @@ class ConfigExporter:
         pending = []
         for end, other in ((left, right), (right, left)):
             if end in client.closure and other not in client.closure:
-                node = self._graph.node(end)
+                node = self.graph.node(end)
                 if node is not None and metadata in FOLLOWED[end[0]] and other[0] in FOLLOWED:
                     pending.append(node)
         if pending:
@@ -217,7 +217,7 @@ class ConfigExporter:
         """Add what is reached from some nodes that are in a closure already."""
         while pending:
             node = pending.pop()
-            for metadata, between, other in self._graph.joins(node, FOLLOWED[node.vertex[0]]):
+            for metadata, between, other in self.graph.joins(node, FOLLOWED[node.vertex[0]]):
                 if between is not None:
                     if metadata not in FOLLOWED:
                         continue
@@ -259,12 +259,12 @@ class ConfigExporter:
         nodes: dict[Vertex, Node] = {}
         attributes: dict[Vertex, AttrNode] = {}
         links: set[Link] = set()
-        for node in filter(None, map(self._graph.node, closure)):
+        for node in filter(None, map(self.graph.node, closure)):
             nodes[node.vertex] = node
-            for link in self._graph.links(node):
+            for link in self.graph.links(node):
                 if link[0] in closure and link[1] in closure:
                     links.add(link)
-            for said in self._graph.attributes(node):
+            for said in self.graph.attributes(node):
                 # If it is said at both ends, then one of them, always the same.
                 known = attributes.get(said.vertex)
                 if said.vertex in closure and (known is None or said.one < known.one):

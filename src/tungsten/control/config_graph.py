@@ -97,6 +97,10 @@ class ConfigGraph:
         """All nodes of resources."""
         return iter(self._by_uuid.values())
 
+    def of_type(self, type_: str) -> Iterator[Node]:
+        """The nodes of resources of a type."""
+        return iter(self._by_type.get(type_, _NONE).values())
+
     def resources(self, type_: str) -> Iterator[Resource]:
         """Resources of a type, decoded anew."""
         return (node.resource for node in self._by_type.get(type_, _NONE).values())

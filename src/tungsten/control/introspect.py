@@ -49,6 +49,10 @@ from .introspect_structs import (
     BgpNeighborReq,
     BgpNeighborReqIterate,
     BgpNeighborResp,
+    ShowAgent,
+    ShowAgentReq,
+    ShowAgentReqIterate,
+    ShowAgentResp,
     ShowRouteReq,
     ShowRouteReqIterate,
     ShowRouteResp,
@@ -86,6 +90,7 @@ class ControlView:
     instances: Instances
     neighbours: Callable[[], Iterable[BgpNeighborResp]] = _nothing
     xmpp_connections: Callable[[], Iterable[ShowXmppConnection]] = _nothing
+    agents: Callable[[], Iterable[ShowAgent]] = _nothing
     connections: Callable[[], Sequence[ConnectionInfo]] = tuple
     problems: Callable[[], Sequence[str]] = tuple
     traces: Traces = field(default_factory=Traces)
@@ -98,6 +103,7 @@ def control_requests(view: ControlView) -> list[AnyRequest]:
     return [
         *common_requests(lambda: node_status(view), view.uves, view.traces),
         *_neighbour_requests(view),
+        *_agent_requests(view),
         *_instance_requests(view),
         *_summary_requests(view),
         *_route_requests(view),
@@ -122,6 +128,22 @@ def _page(rows: Sequence[T], name: Callable[[T], str], after: str) -> tuple[list
 
 def _cursor(search: str, after: str) -> str:
     return encode_cursor(search, after) if after else ""
+
+
+def _agent_requests(view: ControlView) -> list[AnyRequest]:
+    def answer(search: str, after: str) -> ShowAgentResp:
+        wanted = [each for each in view.agents() if search in each.name]
+        shown, next_after = _page(wanted, lambda each: each.name, after)
+        return ShowAgentResp(agents=shown, next_batch=_cursor(search, next_after))
+
+    def iterate(form: ShowAgentReqIterate) -> ShowAgentResp:
+        search, after = decode_cursor(form.iterate_info, 2)
+        return answer(search, after)
+
+    return [
+        Request(ShowAgentReq, lambda form: answer(form.search_string, ""), "xmpp_server"),
+        Request(ShowAgentReqIterate, iterate, "xmpp_server"),
+    ]
 
 
 def _neighbour_requests(view: ControlView) -> list[AnyRequest]:

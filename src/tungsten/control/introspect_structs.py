@@ -84,6 +84,39 @@ class ShowXmppConnectionReq(Form, frozen=True):
     pass
 
 
+# --- agents
+
+
+class ShowAgentInstance(Struct, frozen=True, kw_only=True):
+    name: Annotated[str, Field(1)]
+    state: Annotated[str, Field(2)]
+    routes: Annotated[U32, Field(3)] = 0
+    refused: Annotated[Sequence[str], Field(4)] = ()
+
+
+class ShowAgent(Struct, frozen=True, kw_only=True):
+    name: Annotated[str, Field(1)]
+    address: Annotated[str, Field(2)] = ""
+    state: Annotated[str, Field(3)] = ""
+    flap_count: Annotated[U32, Field(4)] = 0
+    routes: Annotated[U32, Field(5)] = 0
+    refusals: Annotated[Sequence[str], Field(6)] = ()
+    instances: Annotated[Sequence[ShowAgentInstance], Field(7)] = ()
+
+
+class ShowAgentResp(Message, frozen=True, kw_only=True):
+    agents: Annotated[Sequence[ShowAgent], Field(1)]
+    next_batch: Annotated[str, Field(2, link="ShowAgentReqIterate", link_title="next_batch")] = ""
+
+
+class ShowAgentReq(Form, frozen=True):
+    search_string: str = ""
+
+
+class ShowAgentReqIterate(Form, frozen=True):
+    iterate_info: str = ""
+
+
 # --- instances
 
 

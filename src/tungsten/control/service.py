@@ -21,6 +21,7 @@ from ipaddress import ip_address
 from typing import TypeVar
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from tungsten.introspect import ConnectionInfo, IntrospectServer
 from tungsten.introspect.status import DOWN, UP
@@ -43,7 +44,7 @@ from .config_instances import (
 from .core import choose
 from .instances import InstanceConfig, Instances
 from .introspect import MODULE, ControlView, control_requests
-from .introspect_agents import agent_neighbours, xmpp_connections
+from .introspect_agents import AgentMetrics, agent_neighbours, agents_shown, xmpp_connections
 from .introspect_bgp import bgp_neighbours
 from .introspect_structs import BgpNeighborResp
 from .settings import ControlSettings, check_router_id, split_listen
@@ -99,7 +100,7 @@ class ControlService:
         self._ends.callback(self.peers.stop)
         self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
         self.peers.address_of = lambda name: router_address(self.graph, name)
-        self.rib.on_marked = self.exporter.on_work = self.peers.on_work = self._schedule
+        self.rib.on_marked = self.exporter.on_work = self.peers.told.on_work = self._schedule
         self.bgp.on_work = self._schedule
         await self._load()
         options = TransportOptions(
@@ -140,15 +141,18 @@ class ControlService:
             self.instances,
             neighbours=lambda: [row for rows in self.neighbours for row in rows()],
             xmpp_connections=lambda: xmpp_connections(self.peers, endpoint),
+            agents=lambda: agents_shown(self.peers),
             connections=self._connections,
         )
+        registry = CollectorRegistry()
+        registry.register(AgentMetrics(self.peers, self.server.refused))
         address = endpoint.rpartition(":")[0]
         self.neighbours.append(
             lambda: agent_neighbours(self.peers, address, self.instances.replication.asn)
         )
         self.neighbours.append(lambda: bgp_neighbours(self.bgp))
         self._introspect = IntrospectServer(
-            self.settings.introspect_listen, MODULE, control_requests(view)
+            self.settings.introspect_listen, MODULE, control_requests(view), registry=registry
         )
         self._ends.push_async_callback(self._introspect.stop)
         await self._introspect.start()
@@ -256,6 +260,7 @@ class ControlService:
         ):
             self._configure_bgp()
         self.exporter.graph_changed(delta)
+        self.peers.graph_changed(delta)
         for tell in self.on_config:
             tell(delta)
 

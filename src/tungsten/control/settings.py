@@ -101,6 +101,20 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             "only routes with that address as next hop. Objects without address are not checked."
         ),
     ] = True
+    verify_ownership: Annotated[
+        bool,
+        Meta(
+            description="Let an agent join only instances in which its virtual-router has an "
+            "interface, and publish only what those interfaces have."
+        ),
+    ] = True
+    gateway_agents: Annotated[
+        list[str],
+        Meta(
+            description="Hosts that may join and publish anything: gateways whose networks are "
+            "not in the configuration."
+        ),
+    ] = msgspec.field(default_factory=list)
     pending_per_source: Annotated[
         int,
         Meta(description="Most connections of one address that have not opened a stream.", ge=1),

@@ -34,8 +34,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from tungsten.bgp.families import EVPN, INET, INET6, Family
-from tungsten.xmpp import stanzas
+from tungsten.bgp.families import Family
 from tungsten.xmpp.errors import ProtocolError
 from tungsten.xmpp.stanzas import (
     ConfigSubscribe,
@@ -49,28 +48,22 @@ from tungsten.xmpp.stanzas import (
     Unsubscribe,
     Withdraw,
 )
-from tungsten.xmpp.stream import CONTROL_JID
 from tungsten.xmpp.transport import Connection
 
 from .agents import Agent, Published, Subscription
 from .config_export import ConfigExporter
+from .config_graph import GraphDelta
 from .instances import Instance, Instances
+from .ownership import Ownership
 from .paths import Path, Source
-from .ribout import RibOut
+from .ribouts import RibOuts
 from .settings import ControlSettings
-from .tables import Rib, Route
-from .xmpp_routes import (
-    Refused,
-    Reporter,
-    family_of,
-    is_broadcast,
-    read_item,
-    show_flood,
-    show_route,
-)
+from .tables import Rib
+from .xmpp_routes import Refused, Reporter, family_of, read_item
 
 _log = structlog.get_logger("tungsten.control")
-_XMPP_FAMILY = {INET: stanzas.INET, INET6: stanzas.INET6, EVPN: stanzas.EVPN}
+#: Agents that are brought in line with the configuration between two turns of the event loop.
+AGENTS_PER_SLICE = 32
 _LOGGED_REFUSALS = 20
 
 
@@ -97,9 +90,8 @@ class XmppPeers:
         self._config = config
         self._by_connection: dict[Connection, Agent] = {}
         self._by_source: dict[Source, Agent] = {}
-        self._ribouts: dict[tuple[str, Family], RibOut] = {}
-        self._work: dict[RibOut, None] = {}
-        self.on_work: Callable[[], None] | None = None
+        self.told = RibOuts(instances, self._by_source.get)
+        self.ownership = Ownership(config.graph, settings.gateway_agents)
         #: The tunnel address that configuration gives an agent of a name, empty if none.
         self.address_of: Callable[[str], str] = lambda _: ""
         self._started_at = asyncio.get_running_loop().time()
@@ -167,8 +159,8 @@ class XmppPeers:
             case ConfigSubscribe(kind, name):
                 self._config_subscribe(agent, kind, name)
             case ConfigUnsubscribe(kind, name):
-                if agent.config is not None and kind == "virtual-machine":
-                    self._config.unsubscribe_machine(agent.config, name)
+                if kind == "virtual-machine":
+                    self._unclaim(agent, name)
             case _:
                 agent.refused["unknown-stanza"] += 1
                 return
@@ -180,10 +172,7 @@ class XmppPeers:
         if agent is None:
             return
         for subscription in agent.subscriptions.values():
-            for family in _XMPP_FAMILY:
-                ribout = self._ribouts.get((subscription.instance, family))
-                if ribout is not None:
-                    self._has_work(ribout)
+            self.told.wake(subscription.instance)
         self._config.wake()
 
     def closed(self, connection: Connection, condition: str, text: str) -> None:
@@ -197,7 +186,7 @@ class XmppPeers:
         agent.last_error = f"{condition}: {text}" if condition else text
         agent.cancel_timer()
         for subscription in agent.subscriptions.values():
-            self._leave(agent, subscription, retract=False)
+            self.told.leave(agent, subscription.instance)
         if agent.config is not None:
             self._config.remove(agent.config)
             agent.config = None
@@ -240,13 +229,13 @@ class XmppPeers:
         known.session = agent.session
         known.instance_id = said.instance_id
         known.no_ribout = said.no_ribout
-        self._join(agent, known)
+        self._admit(agent, known)
 
     def _unsubscribe(self, agent: Agent, name: str) -> None:
         subscription = agent.subscriptions.get(name)
         if subscription is None or subscription.session != agent.session:
             raise self._violation(agent, "spurious-unsubscribe", f"{name} is not subscribed")
-        self._leave(agent, subscription, retract=False)
+        self.told.leave(agent, subscription.instance)
         self._drop_subscription(agent, subscription)
 
     def _subscription(self, agent: Agent, name: str) -> Subscription:
@@ -271,7 +260,7 @@ class XmppPeers:
         known.item = item
         known.session = agent.session
         instance = self._instances.get(name)
-        if instance is not None:
+        if instance is not None and subscription.granted:
             self._put(agent, subscription, ident, known, instance)
 
     def _withdraw(self, agent: Agent, name: str, item: Item) -> None:
@@ -306,6 +295,14 @@ class XmppPeers:
             if ident[0] not in instance.tables:
                 raise Refused("family", f"{instance.name} has no {ident[0]} routes")
             entries = read_item(published.item, reporter, instance, self._instances.replication.asn)
+            before, published.refused = (
+                published.refused,
+                self._why_not(agent, subscription, published),
+            )
+            if published.refused:
+                entries = []
+                if not before:
+                    self._refuse_route(agent, Refused("route-owner", published.refused))
         except Refused as refused:
             self._refuse_route(agent, refused)
             del subscription.published[ident]
@@ -325,6 +322,10 @@ class XmppPeers:
         for key in published.keys:
             instance.tables[family].withdraw(key, agent.source)
 
+    def _put_all(self, agent: Agent, subscription: Subscription, instance: Instance) -> None:
+        for ident, published in list(subscription.published.items()):
+            self._put(agent, subscription, ident, published, instance)
+
     def _refuse_route(self, agent: Agent, refused: Refused) -> None:
         agent.refused[refused.reason] += 1
         self.refused[refused.reason] += 1
@@ -341,18 +342,96 @@ class XmppPeers:
             assert agent.connection is not None
             agent.config = self._config.add(name, agent.connection)
         elif kind == "virtual-machine":
-            if agent.config is None:
-                agent.refused["machine-before-router"] += 1
-                return
-            self._config.subscribe_machine(agent.config, name)
+            agent.machines[name] = agent.session
+            self.ownership.claim(agent.name, name)
+            if agent.config is not None:
+                self._config.subscribe_machine(agent.config, name)
         else:
             agent.refused["config-kind"] += 1
+
+    def _unclaim(self, agent: Agent, machine: str) -> None:
+        agent.machines.pop(machine, None)
+        self.ownership.unclaim(agent.name, machine)
+        if agent.config is not None:
+            self._config.unsubscribe_machine(agent.config, machine)
+        self.told.wake()
+
+    # --- what the configuration gives
+
+    def graph_changed(self, delta: GraphDelta) -> None:
+        """The configuration has changed: what agents have may have, too."""
+        self.ownership.graph_changed(delta)
+        if self.ownership.changed:
+            self.told.wake()
+
+    def _admit(self, agent: Agent, subscription: Subscription) -> None:
+        """Join an agent that may join; one that may not waits until the configuration lets it."""
+        name = subscription.instance
+        checked = self.settings.verify_ownership
+        if checked and not self.ownership.of(agent.name).may_join(name):
+            subscription.granted = False
+            text = f"{name}: the virtual-router has no interface there"
+            self._refuse_route(agent, Refused("not-a-member", text))
+            return
+        subscription.granted = True
+        if not subscription.no_ribout:
+            self.told.join(agent, name)
+
+    def _why_not(self, agent: Agent, subscription: Subscription, published: Published) -> str:
+        if not self.settings.verify_ownership:
+            return ""
+        return self.ownership.of(agent.name).why_not(subscription.instance, published.item)
+
+    def _reconsider(self, agent: Agent) -> None:
+        """Bring subscriptions and routes in line with what the configuration gives now."""
+        holdings = self.ownership.of(agent.name)
+        for subscription in agent.subscriptions.values():
+            name = subscription.instance
+            granted, before = holdings.may_join(name), subscription.granted
+            instance = self._instances.get(name)
+            if granted and not before:
+                subscription.granted = True
+                if subscription.session == agent.session and agent.connection is not None:
+                    self._admit(agent, subscription)
+                if instance is not None:
+                    self._put_all(agent, subscription, instance)
+            elif granted and instance is not None:
+                for ident, published in list(subscription.published.items()):
+                    if holdings.why_not(name, published.item) != published.refused:
+                        self._put(agent, subscription, ident, published, instance)
+            elif before and not granted:
+                self._revoke(agent, subscription)
+        self._restale(agent)
+
+    def _revoke(self, agent: Agent, subscription: Subscription) -> None:
+        """The configuration takes an instance away; what was said waits for it to come back."""
+        subscription.granted = False
+        text = f"{subscription.instance}: the virtual-router has no interface there any more"
+        self._refuse_route(agent, Refused("not-a-member", text))
+        self.told.leave(agent, subscription.instance, retract=agent.is_established)
+        for (family, _), published in subscription.published.items():
+            self._take_back(agent, subscription.instance, family, published)
+            published.keys = ()
+
+    def flush(self) -> bool:
+        """Do what there is to do, agents first; whether some is left that could be done at once."""
+        if self.settings.verify_ownership:
+            for name in list(self.ownership.changed)[:AGENTS_PER_SLICE]:
+                del self.ownership.changed[name]
+                agent = self.agents.get(name)
+                if agent is not None:
+                    self._reconsider(agent)
+        else:
+            self.ownership.changed.clear()
+        return self.told.flush() or bool(self.ownership.changed)
 
     # --- restart
 
     def _sweep(self, agent: Agent) -> None:
         """Withdraw what the present session has not said again."""
         agent.cancel_timer()
+        for machine in [m for m, session in agent.machines.items() if session != agent.session]:
+            self._unclaim(agent, machine)
         swept = 0
         for subscription in list(agent.subscriptions.values()):
             for ident, published in list(subscription.published.items()):
@@ -374,6 +453,8 @@ class XmppPeers:
         self._rib.drop(agent.source)
         if self.agents.get(agent.name) is agent:
             del self.agents[agent.name]
+            self.ownership.forget(agent.name)
+            self.told.wake()
         self._by_source.pop(agent.source, None)
 
     def _drop_subscription(self, agent: Agent, subscription: Subscription) -> None:
@@ -381,25 +462,19 @@ class XmppPeers:
             self._take_back(agent, subscription.instance, ident[0], published)
         agent.route_count -= len(subscription.published)
         agent.subscriptions.pop(subscription.instance, None)
-        self._tidy(subscription.instance)
+        self.told.tidy(subscription.instance)
 
     # --- instances
 
     def _instance_created(self, instance: Instance) -> None:
-        for family, table in instance.tables.items():
-            ribout = self._ribouts.get((instance.name, family))
-            if ribout is not None:
-                ribout.attach(table)
+        self.told.attach(instance)
         for agent, subscription in self._subscribers(instance.name):
-            for ident, published in list(subscription.published.items()):
-                self._put(agent, subscription, ident, published, instance)
+            if subscription.granted:
+                self._put_all(agent, subscription, instance)
             self._restale(agent)
 
     def _instance_changed(self, instance: Instance) -> None:
-        for table in instance.tables.values():
-            ribout = self._ribouts.get((instance.name, table.family))
-            if ribout is not None:
-                ribout.routes_changed(table, list(table.routes()))
+        self.told.instance_changed(instance)
 
     def _instance_deleted(self, instance: Instance) -> None:
         for _, subscription in self._subscribers(instance.name):
@@ -422,78 +497,11 @@ class XmppPeers:
         for agent in list(self.agents.values()):
             for subscription in agent.subscriptions.values():
                 instance = self._instances.get(subscription.instance)
-                if instance is None:
-                    continue
-                for ident, published in list(subscription.published.items()):
-                    self._put(agent, subscription, ident, published, instance)
+                if instance is not None and subscription.granted:
+                    self._put_all(agent, subscription, instance)
             self._restale(agent)
 
-    # --- what agents are told
-
-    def _join(self, agent: Agent, subscription: Subscription) -> None:
-        if subscription.no_ribout:
-            return
-        for family in _XMPP_FAMILY:
-            self._ribout(subscription.instance, family).join(agent)
-
-    def _leave(self, agent: Agent, subscription: Subscription, *, retract: bool) -> None:
-        for family in _XMPP_FAMILY:
-            ribout = self._ribouts.get((subscription.instance, family))
-            if ribout is not None:
-                ribout.leave(agent, retract=retract)
-
-    def _ribout(self, name: str, family: Family) -> RibOut:
-        ribout = self._ribouts.get((name, family))
-        if ribout is None:
-            ribout = RibOut(
-                _XMPP_FAMILY[family],
-                name,
-                CONTROL_JID,
-                show=self._show,
-                owner_of=self._owner_of,
-                on_work=self._has_work,
-            )
-            self._ribouts[name, family] = ribout
-            instance = self._instances.get(name)
-            if instance is not None:
-                ribout.attach(instance.tables.get(family))
-        return ribout
-
-    def _tidy(self, name: str) -> None:
-        for family in _XMPP_FAMILY:
-            ribout = self._ribouts.get((name, family))
-            if ribout is not None and not ribout.members:
-                ribout.attach(None)
-                del self._ribouts[name, family]
-
-    def _show(self, route: Route) -> Item | None:
-        instance = self._instances.get(route.table.instance)
-        if instance is None:
-            return None
-        if route.table.family == EVPN and is_broadcast(route.key):
-            return show_flood(route)
-        return show_route(route, instance, self._instances)
-
-    def _owner_of(self, route: Route) -> Agent | None:
-        if route.table.family != EVPN or not is_broadcast(route.key) or not route.paths:
-            return None
-        return self._by_source.get(route.paths[0].source)
-
-    def _has_work(self, ribout: RibOut) -> None:
-        if not self._work and self.on_work is not None:
-            self.on_work()
-        self._work[ribout] = None
-
-    def flush(self) -> bool:
-        """Send to agents what there is; whether some is left that could be sent at once."""
-        again: dict[RibOut, None] = {}
-        while self._work:
-            ribout = next(iter(self._work))
-            del self._work[ribout]
-            if ribout.flush():
-                again[ribout] = None
-        self._work = again
-        return bool(again)
+    # --- time
 
     def tick(self, now: float) -> None:
         """Send end-of-RIB to agents that have been told everything."""
@@ -504,18 +512,9 @@ class XmppPeers:
                 continue
             overdue = now - agent.established_at >= self.end_of_rib_time
             idle = now - agent.active_at >= self.settings.idle_time
-            if overdue or (idle and not self.is_behind(agent)):
+            if overdue or (idle and not self.told.is_behind(agent)):
                 agent.connection.send(EndOfRib())
                 agent.end_of_rib_sent = True
-
-    def is_behind(self, agent: Agent) -> bool:
-        """Whether something is still to be told to an agent."""
-        return any(
-            ribout.is_behind(agent)
-            for name in agent.subscriptions
-            for family in _XMPP_FAMILY
-            if (ribout := self._ribouts.get((name, family))) is not None
-        )
 
     def set_hold_time(self, seconds: float) -> None:
         """Change the hold time of running sessions."""

@@ -122,8 +122,8 @@ def instance(name: str, **targets: str) -> Record:
     return record(resource, "virtual-network", instance_name(name))
 
 
-def port(name: str, machine: str, net: str) -> list[Record]:
-    """A machine with one port in a network."""
+def port(name: str, machine: str, net: str, **values: Any) -> list[Record]:
+    """A machine with one port in a network; ``values`` are more of the port's properties."""
     interface = VirtualMachineInterface(
         virtual_machine_refs=[ref("virtual-machine", machine)],
         virtual_network_refs=[ref("virtual-network", f"{PROJECT}:{net}")],
@@ -134,6 +134,7 @@ def port(name: str, machine: str, net: str) -> list[Record]:
                 PolicyBasedForwardingRuleType(direction="both"),
             )
         ],
+        **values,
     )
     return [
         record(VirtualMachine(), "", machine),
@@ -311,6 +312,7 @@ class World:
             "xmpp_listen": "127.0.0.1:0",
             "introspect_listen": "127.0.0.1:0",
             "hostname": "control-1",
+            "verify_ownership": False,
             **settings,
         }
         service = ControlService(ControlSettings(**values), store)

@@ -176,7 +176,10 @@ def test_all_orders_of_a_small_history() -> None:
 
 async def test_restarted_control_node_shows_the_same(store: Store) -> None:
     settings = ControlSettings(
-        xmpp_listen="127.0.0.1:0", introspect_listen="", hostname="control-1"
+        verify_ownership=False,
+        xmpp_listen="127.0.0.1:0",
+        introspect_listen="",
+        hostname="control-1",
     )
     shown: list[Any] = []
 
