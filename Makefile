@@ -16,7 +16,7 @@ CORE := src/tungsten/control/core/native
 # etcd would come up as services): tests start their own.
 DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool tcpdump udhcpc util-linux procps
 DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc g++ python3-dev
-DEBIAN_TEST := frr iperf3 curl etcd-server faketime openssl
+DEBIAN_TEST := frr bird2 gobgpd iperf3 curl etcd-server faketime openssl
 
 .PHONY: help demo test check bench bench-api bench-controller bench-control bpf core check-core install install-test clean
 

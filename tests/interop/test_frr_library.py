@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
+from tests.interop.bgp_harness import Rib
 from tests.interop.frr import Frr, loopback_address, until
 
 from tungsten.bgp import communities
 from tungsten.bgp.as_path import AS_SEQUENCE, Segment
 from tungsten.bgp.attributes import PathAttributes, PmsiTunnel
 from tungsten.bgp.families import EVPN, INET, INET_VPN, Family
-from tungsten.bgp.fsm import Down
 from tungsten.bgp.messages import Notification, RouteRefresh, encode_message
-from tungsten.bgp.negotiation import Negotiated, SessionConfig
+from tungsten.bgp.negotiation import SessionConfig
 from tungsten.bgp.nlri import (
     InclusiveMulticast,
     Inet,
     MacIp,
-    Nlri,
     Vpn,
     mpls_field,
     prefix_from_text,
@@ -29,41 +28,6 @@ from tungsten.bgp.nlri import (
 )
 from tungsten.bgp.transport import Peer, PeerConfig, Speaker
 from tungsten.bgp.update import Reach, Unreach, Update
-
-
-@dataclass
-class Rib:
-    """A neighbour's handler that keeps what it was told."""
-
-    routes: dict[tuple[Family, bytes], tuple[Nlri, PathAttributes]] = field(default_factory=dict)
-    ended: set[Family] = field(default_factory=set)
-    faults: list[object] = field(default_factory=list)
-    downs: list[Down] = field(default_factory=list)
-    refreshes: list[Family] = field(default_factory=list)
-
-    def up(self, peer: Peer, negotiated: Negotiated) -> None:
-        self.routes.clear()
-        self.ended.clear()
-
-    def received(self, peer: Peer, message: Update | RouteRefresh) -> None:
-        if isinstance(message, RouteRefresh):
-            self.refreshes.append(message.family)
-            return
-        self.faults += [*message.faults, *message.skipped]
-        for gone in message.unreach:
-            for route in gone.routes:
-                self.routes.pop((gone.family, route.key), None)
-        for news in message.reach:
-            for route in news.routes:
-                self.routes[news.family, route.key] = (route, news.attributes)
-        if message.end_of_rib:
-            self.ended.add(message.end_of_rib)
-
-    def writable(self, peer: Peer) -> None:
-        pass
-
-    def down(self, peer: Peer, down: Down) -> None:
-        self.downs.append(down)
 
 
 @dataclass
