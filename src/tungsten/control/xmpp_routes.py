@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes, PmsiTunnel
-from tungsten.bgp.families import EVPN, INET, INET6, Family
-from tungsten.bgp.nlri import InclusiveMulticast, IpPrefix, MacIp, mpls_field, pack_prefix
+from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET6, Family
+from tungsten.bgp.nlri import ErmVpn, InclusiveMulticast, IpPrefix, MacIp, mpls_field, pack_prefix
 from tungsten.xmpp.routes import (
     MAX_MEMBERS,
     MAX_NEXT_HOPS,
@@ -32,6 +32,8 @@ from tungsten.xmpp.routes import (
     InetItem,
     Item,
     NextHop,
+    RouteItem,
+    TreeItem,
 )
 
 from .instances import Instance, Instances
@@ -41,6 +43,9 @@ from .tables import Route, Table
 INGRESS_REPLICATION = 6
 EDGE_REPLICATION = 0x80
 MAX_LABEL = 0xFFFFFF
+MAX_MPLS = 0xFFFFF
+#: Type of an erm-vpn route that is an agent's place in a tree; it never leaves the node.
+NATIVE = 0
 _BROADCAST = b"\xff" * 6
 _NO_MAC = bytes(6)
 _DEFAULT_BALANCE = 0xF8
@@ -85,6 +90,8 @@ def family_of(item: Item) -> Family:
     """The table family of an item."""
     if isinstance(item, EnetItem):
         return EVPN
+    if isinstance(item, TreeItem):
+        return ERM_VPN
     return INET6 if ":" in item.prefix else INET
 
 
@@ -92,6 +99,8 @@ def read_item(
     item: Item, reporter: Reporter, instance: Instance, asn: int
 ) -> list[tuple[bytes, Path]]:
     """Entries for the instance's table of the item's family. Raises :class:`Refused`."""
+    if isinstance(item, TreeItem):
+        return [read_offer(item, reporter)]
     if len(item.next_hops) != 1:
         raise Refused("next-hops", f"{item.id} has {len(item.next_hops)} next hops, not 1")
     hop = item.next_hops[0]
@@ -130,7 +139,29 @@ def read_item(
     return [(keys[0], path)]
 
 
-def keys_of(item: Item, rd: bytes) -> list[bytes]:
+def read_offer(item: TreeItem, reporter: Reporter) -> tuple[bytes, Path]:
+    """The entry of a place in a replication tree: its labels are the path's two labels."""
+    first, last = item.labels
+    if not 0 < first <= last <= MAX_MPLS:
+        raise Refused("label", f"{item.id} has labels {first} to {last}")
+    if not 0 <= reporter.instance_id <= 0xFFFF:
+        raise Refused("instance-id", f"{item.id} whose instance-id is {reporter.instance_id}")
+    if not item.address or item.address == "0.0.0.0":  # noqa: S104 (compared, not bound)
+        raise Refused("next-hop", f"{item.id} has next hop {item.address!r}; expected IPv4")
+    next_hop = socket.inet_aton(item.address)
+    rd = b"\0\1" + next_hop + reporter.instance_id.to_bytes(2, "big")
+    encapsulations = {c for name in item.encapsulations for c in _encapsulation(name)}
+    attributes = PathAttributes(
+        next_hop=next_hop, extended_communities=tuple(sorted(encapsulations))
+    )
+    group, source = socket.inet_aton(item.group), socket.inet_aton(item.source)
+    path = Path(
+        reporter.source, ATTRIBUTES.intern(attributes), first, last, rd, modified=time.time()
+    )
+    return ErmVpn(NATIVE, rd, bytes(4), source, group).key, path
+
+
+def keys_of(item: RouteItem, rd: bytes) -> list[bytes]:
     """Route keys of an item; two for a broadcast. Raises :class:`Refused` for other types."""
     if isinstance(item, InetItem):
         return [_prefix(item.prefix)]
@@ -163,7 +194,7 @@ def _prefix(text: str) -> bytes:
 
 
 def _attributes(
-    item: Item, hop: NextHop, next_hop: bytes, asn: int, master: bool
+    item: RouteItem, hop: NextHop, next_hop: bytes, asn: int, master: bool
 ) -> PathAttributes:
     preference = item.local_preference
     med = item.med or _derived_med(preference)
@@ -198,10 +229,9 @@ def _community(item: InetItem, text: str) -> int:
         raise Refused("community", f"{item.id}: {error}") from error
 
 
-def _extended(item: Item, hop: NextHop, asn: int) -> Iterable[bytes]:
+def _extended(item: RouteItem, hop: NextHop, asn: int) -> Iterable[bytes]:
     for name in hop.encapsulations:
-        for number in _ENCAPSULATIONS.get(name, ()):
-            yield communities.encapsulation(number)
+        yield from _encapsulation(name)
         if name == "gre" and isinstance(item, EnetItem):
             yield communities.encapsulation(11)
     for link, number in enumerate(item.security_groups, 1):
@@ -218,6 +248,10 @@ def _extended(item: Item, hop: NextHop, asn: int) -> Iterable[bytes]:
         yield b"\x06\x05" + bytes((int(item.etree_leaf),)) + bytes(5)
     else:
         yield from _load_balance(item)
+
+
+def _encapsulation(name: str) -> list[bytes]:
+    return [communities.encapsulation(number) for number in _ENCAPSULATIONS.get(name, ())]
 
 
 def _load_balance(item: InetItem) -> Iterable[bytes]:

@@ -47,6 +47,7 @@ class Family(NamedTuple):
 INET = Family(1, 1)
 INET6 = Family(2, 1)
 EVPN = Family(25, 242)
+MULTICAST = Family(1, 241)
 
 LOAD_BALANCE_FIELDS = (
     "l3-source-address",
@@ -153,7 +154,45 @@ class EnetItem:
         return f"{tag}{self.mac},{self.address}{suffix}"
 
 
-Item = InetItem | EnetItem
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeItem:
+    """A place in a replication tree (1/241), of a group and source, 0.0.0.0 for any.
+
+    Published, it offers ``labels``, first and last, at ``address``; received, it is the agent's
+    own: what comes with ``source_label`` goes to each of ``olist`` but where it came from.
+    ``source_address`` is a sender outside that is let in. ``rd`` is part of a received item's
+    identity, ``ADDRESS:NUMBER`` of the agent.
+    """
+
+    group: str
+    source: str = "0.0.0.0"  # noqa: S104 (any source, not bound)
+    rd: str = ""
+    address: str = ""
+    labels: tuple[int, int] = (0, 0)
+    encapsulations: tuple[str, ...] = ()
+    source_label: int = 0
+    source_address: str = ""
+    olist: tuple[NextHop, ...] = ()
+
+    @property
+    def family(self) -> Family:
+        """erm-vpn as XMPP numbers it."""
+        return MULTICAST
+
+    @property
+    def id(self) -> str:
+        """``ADDRESS:NUMBER:GROUP,SOURCE``, or without the distinguisher as published."""
+        name = f"{self.group},{self.source}"
+        return f"{self.rd}:{name}" if self.rd else name
+
+    @property
+    def next_hops(self) -> tuple[NextHop, ...]:
+        """Where a published item leads: the agent itself."""
+        return (NextHop(address=self.address),) if self.address else ()
+
+
+RouteItem = InetItem | EnetItem
+Item = RouteItem | TreeItem
 
 
 # --- encoding -------------------------------------------------------------------------------
@@ -161,6 +200,8 @@ Item = InetItem | EnetItem
 
 def encode_item_body(item: Item) -> bytes:
     """The ``<entry>`` of an item."""
+    if isinstance(item, TreeItem):
+        return _tree_entry(item)
     return _inet_entry(item) if isinstance(item, InetItem) else _enet_entry(item)
 
 
@@ -214,6 +255,30 @@ def _enet_entry(item: EnetItem) -> bytes:
     ).encode()
 
 
+def _tree_entry(item: TreeItem) -> bytes:
+    block = ""
+    if item.address:
+        first, last = item.labels
+        block = _tree_hop(item.address, f"{first}-{last}", item.encapsulations)
+    hops = (_tree_hop(hop.address, str(hop.label), hop.encapsulations) for hop in item.olist)
+    return (
+        f"<entry><nlri><af>1</af><safi>241</safi><group>{escape(item.group)}</group>"
+        f"<source>{escape(item.source)}</source><source-label>{item.source_label}</source-label>"
+        f"<source-address>{escape(item.source_address)}</source-address></nlri>"
+        f"<next-hops>{block}</next-hops><olist>{''.join(hops)}</olist></entry>"
+    ).encode()
+
+
+def _tree_hop(address: str, label: str, encapsulations: tuple[str, ...]) -> str:
+    listed = "".join(
+        f"<tunnel-encapsulation>{escape(name)}</tunnel-encapsulation>" for name in encapsulations
+    )
+    return (
+        f"<next-hop><af>1</af><address>{escape(address)}</address><label>{label}</label>"
+        f"<tunnel-encapsulation-list>{listed}</tunnel-encapsulation-list></next-hop>"
+    )
+
+
 def _hops(tag: str, hops: tuple[NextHop, ...]) -> str:
     return f"<{tag}>{''.join(_next_hop(hop, enet=True) for hop in hops)}</{tag}>"
 
@@ -240,7 +305,7 @@ def _values(tag: str, values: tuple[int, ...] | tuple[str, ...]) -> str:
     return f"<{tag}-list>{inner}</{tag}-list>"
 
 
-def _mobility(item: Item) -> str:
+def _mobility(item: RouteItem) -> str:
     return (
         f'<mobility sticky="{_flag(item.sticky)}" seqno="{item.sequence}"/>'
         f"<sequence-number>{item.sequence}</sequence-number>"
@@ -267,9 +332,11 @@ def decode_item(family: Family, item: Element, *, bare: bool = False) -> Item:
         raise ProtocolError("bad-format", "entry without nlri")
     if family == EVPN:
         return _decode_enet(entry, nlri, bare)
+    if family == MULTICAST:
+        return _decode_tree(entry, nlri, bare, item.get("id", ""))
     if family in (INET, INET6):
         return _decode_inet(family, entry, nlri, bare)
-    raise ProtocolError("bad-format", f"family {family}; expected 1/1, 2/1 or 25/242")
+    raise ProtocolError("bad-format", f"family {family}; expected 1/1, 2/1, 1/241 or 25/242")
 
 
 def _decode_inet(family: Family, entry: Element, nlri: Element, bare: bool) -> InetItem:
@@ -334,6 +401,48 @@ def _decode_enet(entry: Element, nlri: Element, bare: bool) -> EnetItem:
         replicator_address=canonical_address(replicator) if replicator else "",
         etree_leaf=_truth(entry, "etree-leaf"),
     )
+
+
+def _decode_tree(entry: Element, nlri: Element, bare: bool, ident: str) -> TreeItem:
+    group, source = (_address4(_text(nlri, tag) or _NO_GROUP[0]) for tag in ("group", "source"))
+    if bare:
+        return TreeItem(group=group, source=source)
+    suffix = f":{group},{source}"
+    rd = ident.removesuffix(suffix) if ident.endswith(suffix) else ""
+    address, labels = "", (0, 0)
+    encapsulations: tuple[str, ...] = ()
+    hops = entry.findall("next-hops/next-hop")
+    if len(hops) > 1:
+        raise ProtocolError("policy-violation", f"{len(hops)} next hops in next-hops; at most 1")
+    if hops:
+        address = _address4(_text(hops[0], "address"))
+        labels = _block(_text(hops[0], "label"))
+        encapsulations = _texts(hops[0], "tunnel-encapsulation")
+    sender = _text(nlri, "source-address")
+    return TreeItem(
+        group=group,
+        source=source,
+        rd=rd,
+        address=address,
+        labels=labels,
+        encapsulations=encapsulations,
+        source_label=_number(nlri, "source-label"),
+        source_address=_address4(sender) if sender else "",
+        olist=_decode_hops(entry, "olist"),
+    )
+
+
+def _address4(text: str) -> str:
+    if ":" in text:
+        raise ProtocolError("bad-format", f"address is {text[:64]!r}; expected IPv4")
+    return canonical_address(text)
+
+
+def _block(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    if not (first and dash and last):
+        raise ProtocolError("bad-format", f"label is {text[:32]!r}; expected FIRST-LAST")
+    return _parse_number("label", first), _parse_number("label", last)
 
 
 def _decode_hops(entry: Element, tag: str, most: int = MAX_NEXT_HOPS) -> tuple[NextHop, ...]:

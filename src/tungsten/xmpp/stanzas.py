@@ -32,11 +32,13 @@ from .routes import (
     EVPN,
     INET,
     INET6,
+    MULTICAST,
     EnetItem,
     Family,
     InetItem,
     Item,
     NextHop,
+    TreeItem,
     decode_item,
     encode_item,
     encode_item_body,
@@ -51,6 +53,7 @@ __all__ = [
     "INET6",
     "ITEMS_PER_RETRACT",
     "ITEMS_PER_UPDATE",
+    "MULTICAST",
     "ConfigLink",
     "ConfigMessage",
     "ConfigNode",
@@ -70,6 +73,7 @@ __all__ = [
     "Stanza",
     "StanzaDecoder",
     "Subscribe",
+    "TreeItem",
     "Unknown",
     "Unsubscribe",
     "Withdraw",
@@ -298,6 +302,8 @@ def _pair(stanza: Publish | Withdraw, sender: str, receiver: str, number: int, v
     instance, item = stanza.instance, stanza.item
     if isinstance(item, EnetItem):
         node = escape(f"{item.family}/{item.mac},{item.address}")
+    elif isinstance(item, TreeItem):
+        node = escape(f"{item.family}/{instance}/{item.group}")
     else:
         node = escape(f"{item.family}/{instance}/{item.prefix}")
     to = f"{receiver}/bgp-peer"
@@ -478,7 +484,7 @@ class StanzaDecoder:
         if not instance:
             raise ProtocolError("bad-format", f"collection for {node!r} names no instance")
         family = _family(node)
-        if family not in (INET, INET6, EVPN):
+        if family not in (INET, INET6, EVPN, MULTICAST):
             return Unknown(f"route of family {family}")
         withdraw = verb.tag == "dissociate"
         item = decode_item(family, items[0], bare=withdraw)
@@ -541,7 +547,7 @@ def _decode_message(stanza: Element) -> Stanza:
         return EndOfConfig()
     family = _family(node)
     instance = node.split("/", 2)[2] if node.count("/") >= 2 else ""
-    if family not in (INET, INET6, EVPN):
+    if family not in (INET, INET6, EVPN, MULTICAST):
         return Unknown(f"routes of family {family}")
     if not instance:
         raise ProtocolError("bad-format", f"items of {node!r} name no instance")
