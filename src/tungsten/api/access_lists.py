@@ -61,12 +61,13 @@ GLOBAL = ("default-global-system-config",)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a request is about, for the rules: path, letter, body."""
+    """What a request is about, for the rules: path, letter, body; whose it is (a project's id)."""
 
     path: str
     letter: str
     body: Json
     query: Mapping[str, str]
+    project: str = ""
 
     @property
     def is_reading(self) -> bool:
@@ -144,7 +145,8 @@ def parts_of(snapshot: Snapshot, call: Call) -> Iterable[Part]:
             yield from _of_documents("D", call.body.get("delete"))
             yield from _of_operations(snapshot, call.body.get("operations"))
             if call.body.get("prune") is True and (owner := call.body.get("owner")):
-                yield from (("D", one.type, ()) for one in ownership.owned(snapshot, owner))
+                for one in ownership.owned(snapshot, owner, call.project):
+                    yield "D", one.type, ()
 
 
 def _typed(letter: str, name: Any, fields: tuple[str, ...] = ()) -> Iterable[Part]:

@@ -19,6 +19,7 @@ A caller is known by what Keystone says of its token and by nothing else that it
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from starlette.requests import Request
 
@@ -167,7 +168,7 @@ class Front:
         rules = rules_for(snapshot, caller)
         if not rules:
             raise Forbidden("Permission Denied RBAC rule list empty")
-        for letter, object_, fields in parts_of(snapshot, call):
+        for letter, object_, fields in parts_of(snapshot, replace(call, project=caller.project_id)):
             require_call(rules, caller, letter, object_, fields)
         return caller
 

@@ -161,8 +161,7 @@ def _no_longer_there(write: Write, intent: Intent) -> Iterator[Document]:
     if not intent.prune:
         return
     kept = {one.key for one in (*intent.apply, *intent.delete)}
-    for record in list(ownership.owned(write.tx, intent.owner)):
-        # Others may use the same name for a set of theirs.
+    for record in list(ownership.owned(write.tx, intent.owner, write.caller.project_id)):
         theirs = not authority.may(write.tx, write.caller, from_record(record), authority.WRITE)
         if (record.type, record.fq_name) not in kept and not theirs:
             fields = msgspec.to_builtins(to_fields(from_record(record)))
@@ -213,6 +212,7 @@ class _Run:
         if held is None:
             fields = _without_given(one.declared, fields)
             made = objects.create(self.write, one.declared, fields, drop=self.drop)
+            self._note(one)
             return _result(one, made.uuid, "created")
         asked = one.fields.get("uuid")
         in_force = self.write.tx.find(*one.key) or held
@@ -220,9 +220,16 @@ class _Run:
             raise Conflict(f"its uuid here is {in_force.uuid}, not {echo(asked)}")
         _keep_rule_uuids(held, fields)
         objects.update(self.write, one.declared, held.uuid, fields, drop=self.drop)
+        self._note(one)
         stands = drafts.written(self.write.tx, *one.key)
         same = len(self.late) == waiting and stands == held
         return _result(one, held.uuid, "unchanged" if same else "updated")
+
+    def _note(self, one: Document) -> None:
+        tx = self.write.tx
+        stands = tx.find(*one.key) or drafts.written(tx, *one.key)
+        if self.owner and stands is not None:
+            ownership.note(tx, stands, self.owner, self.write.caller)
 
     def _now(self, one: Document) -> Json:
         """The members that can be said now; those that must wait for their targets become late."""

@@ -4,6 +4,10 @@
 that it applies, and with ``"prune": true`` deletes what has this mark and is no longer among the
 documents. Nothing without the mark is ever pruned, and what has another owner's mark is refused,
 not taken: two sets that name the same object are a mistake in one of them.
+
+Whoever may write an object may write the mark on it. So the mark alone is not believed: that a
+set has an object is noted beside the objects, as a claim that no client can make, for the project
+that applied it. Only what that project itself marked is pruned.
 """
 
 from __future__ import annotations
@@ -14,15 +18,18 @@ from typing import Any
 import msgspec
 
 from tungsten.api.bodies import Json
+from tungsten.api.callers import Caller
 from tungsten.api.errors import BadRequest, Conflict, echo
-from tungsten.model import RESOURCE_TYPES
-from tungsten.store.base import Record, Snapshot
+from tungsten.store.base import Record, Snapshot, Transaction
 from tungsten.store.records import from_record
 
 MARK = "tungsten.owner"
 """Key of the annotation that names the owner."""
 
 LONGEST = 200
+
+SPACE = "set:"
+"""What the space of the claims of a project's set begins with."""
 
 _TEXT = MARK.encode()
 
@@ -50,12 +57,23 @@ def owner_of(record: Record) -> str:
     return next((one.value or "" for one in found if one.key == MARK), "")
 
 
-def owned(snapshot: Snapshot, owner: str) -> Iterator[Record]:
-    """The records of an owner."""
-    for name in RESOURCE_TYPES:
-        for record in snapshot.records(name):
-            if owner_of(record) == owner:
-                yield record
+def _space(owner: str, project: str) -> str:
+    return f"{SPACE}{project}:{owner}"
+
+
+def note(tx: Transaction, record: Record, owner: str, caller: Caller) -> None:
+    """Note that a caller's project made a record one of its set."""
+    space = _space(owner, caller.project_id)
+    if tx.claim_owner(space, record.uuid) is None:
+        tx.claim(space, record.uuid, record.uuid)
+
+
+def owned(snapshot: Snapshot, owner: str, project: str) -> Iterator[Record]:
+    """The records that have an owner's mark and got it from this project."""
+    for uuid, _ in snapshot.claims(_space(owner, project)):
+        record = snapshot.get(uuid)
+        if record is not None and owner_of(record) == owner:
+            yield record
 
 
 def marked(fields: Json, held: Record | None, owner: str) -> Json:

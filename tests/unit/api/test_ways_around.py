@@ -446,3 +446,33 @@ async def test_sets_of_the_same_name_are_each_their_projects(world: World) -> No
     taken = await world.blue.ask("POST", "/apply", body("red", "a", owner="other"))
     assert taken.status == 403
     assert "web" not in taken.text
+
+
+async def test_a_mark_that_somebody_planted_prunes_nothing(world: World) -> None:
+    """Whoever may write a shared object may mark it; the set of its owner leaves it alone."""
+    share = [{"tenant": f"tenant:{BLUE}", "tenant_access": 7}]
+    shared = await world.network(world.red, "shared", perms2={"share": share})
+    kept = await world.network(world.red, "kept")
+    pairs = {"key_value_pair": [{"key": "tungsten.owner", "value": "prod"}]}
+    assert (await world.blue.put("virtual-network", shared, annotations=pairs)).status == 200
+    document = {
+        "security-group": {"fq_name": ["default-domain", "red", "web"], "parent_type": "project"}
+    }
+    body = {"owner": "prod", "prune": True, "apply": [document]}
+    for path in ("/plan", "/apply"):
+        answer = await world.red.ask("POST", path, body)
+        assert answer.status == 200, answer.text
+        assert [one["fq_name"][-1] for one in answer.json["objects"]] == ["web"]
+    # Nor when the other project applies a set of the same name that has the object.
+    network = {"virtual-network": {"fq_name": ["default-domain", "red", "shared"]}}
+    theirs = await world.blue.ask("POST", "/apply", {**body, "apply": [network]})
+    assert theirs.status == 200, theirs.text
+    answer = await world.red.ask("POST", "/apply", body)
+    assert [one["result"] for one in answer.json["objects"]] == ["unchanged"]
+    for uuid in (shared, kept):
+        assert (await world.red.ask("GET", f"/virtual-network/{uuid}")).status == 200
+    # What a project's own set left is still deleted.
+    answer = await world.red.ask("POST", "/apply", {**body, "apply": []})
+    assert [(one["fq_name"][-1], one["result"]) for one in answer.json["objects"]] == [
+        ("web", "pruned")
+    ]
