@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 _CANONICAL = Context(internal=True, four_octet_as=True)
 _SOURCES_AT_FIRST = 64
+#: What becomes of all that a source has said (``Rib::Which``).
+_EVERY, _STALE_ONLY, _MAKE_STALE = range(3)
 
 
 class CompiledRoute(Route):
@@ -407,23 +409,23 @@ class CompiledRib(Rib):
         """How many primary paths a source has."""
         return self.core.path_count(self.views.source(source))
 
-    def drop(self, source: Source, tables: Collection[Table] | None = None) -> int:
-        """Withdraw all that a source has said; how many paths."""
-        count = self.core.drop(self.views.source(source), *self._in(tables), False)
+    def _leave(self, source: Source, tables: Collection[Table] | None, which: int) -> int:
+        """Begin what :meth:`process` ends: the routes of a neighbour may be a million."""
+        count = self.core.leave(self.views.source(source), *self._in(tables), which)
         self.tell_marked()
         return count
+
+    def drop(self, source: Source, tables: Collection[Table] | None = None) -> int:
+        """Withdraw all that a source has said; how many paths."""
+        return self._leave(source, tables, _EVERY)
 
     def stale(self, source: Source, tables: Collection[Table] | None = None) -> int:
         """Flag all that a source has said as stale; it stays in use."""
-        count = self.core.stale(self.views.source(source), *self._in(tables))
-        self.tell_marked()
-        return count
+        return self._leave(source, tables, _MAKE_STALE)
 
     def sweep(self, source: Source, tables: Collection[Table] | None = None) -> int:
         """Withdraw what a source said before it was lost and has not said again."""
-        count = self.core.drop(self.views.source(source), *self._in(tables), True)
-        self.tell_marked()
-        return count
+        return self._leave(source, tables, _STALE_ONLY)
 
     # --- work
 

@@ -210,12 +210,9 @@ void bind_sources(nb::class_<Core> &c) {
         rib.forget_source(static_cast<SourceId>(source));
     });
     using In = std::vector<u32>;
-    c.def("drop", [](Core &core, u32 source, bool all, const In &in, bool stale_only) {
-        return core.rib->drop(static_cast<SourceId>(checked_source(*core.rib, source)), all ? nullptr : &in,
-                              stale_only ? Rib::STALE_ONLY : Rib::EVERY);
-    });
-    c.def("stale", [](Core &core, u32 source, bool all, const In &in) {
-        return core.rib->stale(static_cast<SourceId>(checked_source(*core.rib, source)), all ? nullptr : &in);
+    c.def("leave", [](Core &core, u32 source, bool all, const In &in, u32 which) {
+        return core.rib->leave(static_cast<SourceId>(checked_source(*core.rib, source)), all ? nullptr : &in,
+                               which == 0 ? Rib::EVERY : which == 1 ? Rib::STALE_ONLY : Rib::MAKE_STALE);
     });
     c.def("spoken", [](Core &core, u32 source, bool all, const In &in) {
         std::vector<RouteId> found;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tungsten {
@@ -68,30 +69,55 @@ inline void put64(u8 *p, u64 v) {
     std::memcpy(p, &v, 8);
 }
 
-// A growing run of octets.
+// A growing run of octets; what room() gives is not cleared.
 class Buffer {
   public:
-    const u8 *data() const { return octets_.data(); }
-    std::size_t size() const { return octets_.size(); }
-    void clear() { octets_.clear(); }
-    void put(u8 v) { octets_.push_back(v); }
-    void put(const u8 *p, std::size_t n) { octets_.insert(octets_.end(), p, p + n); }
-    void put(Octets o) {
-        if (o.size) put(o.data, o.size);
+    Buffer() = default;
+    Buffer(const Buffer &) = delete;
+    Buffer &operator=(const Buffer &) = delete;
+    Buffer(Buffer &&other) noexcept
+        : octets_(std::move(other.octets_)), size_(std::exchange(other.size_, 0)),
+          capacity_(std::exchange(other.capacity_, 0)) {}
+    Buffer &operator=(Buffer &&other) noexcept {
+        octets_ = std::move(other.octets_);
+        size_ = std::exchange(other.size_, 0);
+        capacity_ = std::exchange(other.capacity_, 0);
+        return *this;
     }
+
+    const u8 *data() const { return octets_.get(); }
+    std::size_t size() const { return size_; }
+    void clear() { size_ = 0; }
+    void put(u8 v) { *room(1) = v; }
+    void put(const u8 *p, std::size_t n) {
+        if (n) std::memcpy(room(n), p, n);
+    }
+    void put(Octets o) { put(o.data, o.size); }
     void put_16(u32 v) { put16(room(2), v); }
     void put_24(u32 v) { put24(room(3), v); }
     void put_32(u32 v) { put32(room(4), v); }
     u8 *room(std::size_t n) {
-        octets_.resize(octets_.size() + n);
-        return octets_.data() + octets_.size() - n;
+        if (size_ + n > capacity_) grow(size_ + n);
+        u8 *at = octets_.get() + size_;
+        size_ += n;
+        return at;
     }
-    u8 *at(std::size_t pos) { return octets_.data() + pos; }
-    void truncate(std::size_t n) { octets_.resize(n); }
-    Octets view() const { return {octets_.data(), octets_.size()}; }
+    u8 *at(std::size_t pos) { return octets_.get() + pos; }
+    void truncate(std::size_t n) { size_ = n; }
+    Octets view() const { return {octets_.get(), size_}; }
 
   private:
-    std::vector<u8> octets_;
+    void grow(std::size_t least) {
+        std::size_t capacity = capacity_ ? capacity_ * 2 : 256;
+        while (capacity < least) capacity *= 2;
+        std::unique_ptr<u8[]> octets(new u8[capacity]);
+        if (size_) std::memcpy(octets.get(), octets_.get(), size_);
+        octets_ = std::move(octets);
+        capacity_ = capacity;
+    }
+
+    std::unique_ptr<u8[]> octets_;
+    std::size_t size_ = 0, capacity_ = 0;
 };
 
 // Hashing is keyed by a number drawn at start, so that no peer can choose keys that collide.
@@ -121,87 +147,121 @@ inline u32 hash_octets(Octets o) {
 }
 
 // An open-addressing index from hashes to record numbers (0 is no record). The records
-// themselves decide whether they are equal.
+// themselves decide whether they are equal. It grows bit by bit: what it held before moves over
+// with the insertions that follow, so that none of them takes long.
 class Index {
   public:
     std::size_t size() const { return count_; }
 
     template <typename Same> u32 find(u32 hash, Same same) const {
-        if (slots_.empty()) return 0;
-        for (std::size_t i = hash & mask();; i = (i + 1) & mask()) {
-            const Slot &slot = slots_[i];
-            if (slot.id == 0) return 0;
-            if (slot.hash == hash && same(slot.id)) return slot.id;
-        }
+        const u32 found = slots_.find(hash, same);
+        return found || !old_.slots ? found : old_.find(hash, same);
     }
 
     void insert(u32 hash, u32 id) {
-        if ((count_ + 1) * 4 > slots_.size() * 3) grow();
-        place({hash, id});
+        if ((count_ + 1) * 4 > slots_.size * 3) grow();
+        if (old_.slots) move(8);
+        slots_.place({hash, id});
         ++count_;
     }
 
     void erase(u32 hash, u32 id) {
-        if (slots_.empty()) return;
-        std::size_t i = hash & mask();
-        while (slots_[i].id != id) {
-            if (slots_[i].id == 0) return;
-            i = (i + 1) & mask();
-        }
-        --count_;
-        // Close the gap: move back what would no longer be found.
-        for (std::size_t next = (i + 1) & mask();; next = (next + 1) & mask()) {
-            const Slot &slot = slots_[next];
-            if (slot.id == 0) break;
-            const std::size_t home = slot.hash & mask();
-            const bool stays = i <= next ? (i < home && home <= next) : (i < home || home <= next);
-            if (!stays) {
-                slots_[i] = slot;
-                i = next;
-            }
-        }
-        slots_[i] = {0, 0};
-        if (count_ == 0) {
-            slots_.clear();
-            slots_.shrink_to_fit();
-        }
+        if (!slots_.erase(hash, id) && !old_.bury(hash, id)) return;
+        if (--count_) return;
+        slots_ = Slots();
+        old_ = Slots();
     }
 
     template <typename Visit> void each(Visit visit) const {
-        for (const Slot &slot : slots_)
-            if (slot.id) visit(slot.id);
-    }
-
-    // Records in slots from `at` on, `limit` slots at most; where to go on, 0 at the end.
-    template <typename Visit> std::size_t some(std::size_t at, std::size_t limit, Visit visit) const {
-        std::size_t end = at + limit < slots_.size() ? at + limit : slots_.size();
-        for (; at < end; ++at)
-            if (slots_[at].id) visit(slots_[at].id);
-        return at < slots_.size() ? at : 0;
+        slots_.each(visit);
+        old_.each(visit);
     }
 
   private:
+    static constexpr u32 MOVED = ~0u; // in the old slots: there was something
+
     struct Slot {
         u32 hash, id;
     };
+    struct Free {
+        void operator()(Slot *slots) const { std::free(slots); }
+    };
+    struct Slots {
+        std::unique_ptr<Slot[], Free> slots;
+        std::size_t size = 0;
 
-    std::size_t mask() const { return slots_.size() - 1; }
+        Slots() = default;
+        explicit Slots(std::size_t n) : slots(static_cast<Slot *>(std::calloc(n, sizeof(Slot)))), size(n) {
+            if (!slots) throw std::bad_alloc();
+        }
+        std::size_t mask() const { return size - 1; }
 
-    void place(Slot slot) {
-        std::size_t i = slot.hash & mask();
-        while (slots_[i].id) i = (i + 1) & mask();
-        slots_[i] = slot;
-    }
+        template <typename Same> u32 find(u32 hash, Same same) const {
+            if (!size) return 0;
+            for (std::size_t i = hash & mask();; i = (i + 1) & mask()) {
+                const Slot &slot = slots[i];
+                if (slot.id == 0) return 0;
+                if (slot.hash == hash && slot.id != MOVED && same(slot.id)) return slot.id;
+            }
+        }
+        void place(Slot slot) {
+            std::size_t i = slot.hash & mask();
+            while (slots[i].id) i = (i + 1) & mask();
+            slots[i] = slot;
+        }
+        // Where a record is, `size` if it is not there.
+        std::size_t at(u32 hash, u32 id) const {
+            if (!size) return size;
+            for (std::size_t i = hash & mask(); slots[i].id; i = (i + 1) & mask())
+                if (slots[i].id == id) return i;
+            return size;
+        }
+        bool bury(u32 hash, u32 id) {
+            const std::size_t i = at(hash, id);
+            if (i == size) return false;
+            slots[i].id = MOVED;
+            return true;
+        }
+        // Takes a record out and moves back what would no longer be found.
+        bool erase(u32 hash, u32 id) {
+            std::size_t i = at(hash, id);
+            if (i == size) return false;
+            for (std::size_t next = (i + 1) & mask(); slots[next].id; next = (next + 1) & mask()) {
+                const std::size_t home = slots[next].hash & mask();
+                const bool stays = i <= next ? (i < home && home <= next) : (i < home || home <= next);
+                if (stays) continue;
+                slots[i] = slots[next];
+                i = next;
+            }
+            slots[i] = {0, 0};
+            return true;
+        }
+        template <typename Visit> void each(Visit visit) const {
+            for (std::size_t i = 0; i < size; ++i)
+                if (slots[i].id && slots[i].id != MOVED) visit(slots[i].id);
+        }
+    };
 
     void grow() {
-        std::vector<Slot> old(slots_.empty() ? 8 : slots_.size() * 2, Slot{0, 0});
-        old.swap(slots_);
-        for (const Slot &slot : old)
-            if (slot.id) place(slot);
+        if (old_.slots) move(old_.size);
+        old_ = std::move(slots_);
+        slots_ = Slots(old_.size ? old_.size * 2 : 8);
+        moved_ = 0;
+        if (!old_.size) old_ = Slots();
     }
 
-    std::vector<Slot> slots_;
-    std::size_t count_ = 0;
+    void move(std::size_t limit) {
+        for (; limit && moved_ < old_.size; ++moved_, --limit) {
+            Slot &slot = old_.slots[moved_];
+            if (!slot.id || slot.id == MOVED) continue;
+            slots_.place(slot);
+            slot.id = MOVED;
+        }
+        if (moved_ == old_.size) old_ = Slots();
+    }
+
+    Slots slots_, old_;
+    std::size_t moved_ = 0, count_ = 0;
 };
 
 // Records of one size in chunks that never move. Numbers start at 1.

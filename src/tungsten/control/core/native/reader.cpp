@@ -68,7 +68,7 @@ void Reader::withdraw(Family family, const Nlri &route, FeedResult &result) {
     if (!id) return;
     const Path *path = rib_.find_path(rib_.route(id), config.source, 0, 0);
     if (!path) return;
-    if (!(path->flags & STALE)) --result.held[family];
+    if (!rib_.is_left(*path, config.tables[family])) --result.held[family];
     rib_.remove_from(id, config.source, 0, 0);
     if (family == ROUTE_TARGET) result.wishes.emplace_back(false, message_.key(route).text());
 }
@@ -138,7 +138,7 @@ void Reader::announce(const Part &part, double now, FeedResult &result) {
         read(part.family, route, a, view);
         const RouteId id = rib_.ensure(table, message_.key(route));
         const Path *known = rib_.find_path(rib_.route(id), config.source, 0, 0);
-        const bool is_new = !known || known->flags & STALE;
+        const bool is_new = !known || rib_.is_left(*known, table);
         result.held[part.family] += is_new;
         if (is_new && part.family == ROUTE_TARGET) result.wishes.emplace_back(true, message_.key(route).text());
         rib_.add_to(id, view);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr u32 ROOM[5] = {8, 16, 24, 40, 264};
 const u8 ZERO[16] = {};
+constexpr std::size_t WALK = 16384; // routes looked at in one slice
 
 std::size_t record_size(u32 cls) { return sizeof(Route) - 8 + ROOM[cls % 5]; }
 
@@ -238,12 +239,13 @@ bool Rib::speaks(const Route &r, SourceId source) const {
     }
 }
 
-void Rib::count_source(SourceId source, RouteId id, int change) {
+void Rib::count_source(SourceId source, RouteId id, const Path &path, int change) {
     Source &s = sources[source];
     const Route &r = route(id);
-    auto &count = s.tables[r.table];
-    count = static_cast<u32>(static_cast<int>(count) + change);
-    if (!count) s.tables.erase(r.table);
+    Standing &standing = s.tables[r.table];
+    standing.paths = static_cast<u32>(static_cast<int>(standing.paths) + change);
+    if (path.session() == standing.session) standing.fresh = static_cast<u32>(static_cast<int>(standing.fresh) + change);
+    if (!standing.paths) s.tables.erase(r.table);
     if (!s.indexed) return;
     const u32 hash = id * 0x9E3779B1u;
     if (change > 0) {
@@ -257,10 +259,21 @@ bool Rib::add(u32 table, Octets key, const PathView &view) { return add_to(ensur
 
 bool Rib::add_to(RouteId id, const PathView &view) {
     Route &r = route(id);
+    const bool primary = !view.path.origin;
     if (Path *known = find_path(r, view.path.source, view.path_id, view.path.origin)) {
-        if (same(*known, view, r)) return false;
+        const bool is_same = same(*known, view, r);
+        if (primary) {
+            Standing &standing = sources[view.path.source].tables[r.table];
+            if (known->session() != standing.session) {
+                known->set_session(standing.session);
+                ++standing.fresh;
+            }
+        }
+        if (is_same) return false;
         const u32 held = known->attributes, extra = known->extra;
+        const u8 session = known->session();
         fill(*known, view, r);
+        known->set_session(session);
         attributes.release(held);
         if (extra) extras_.give(extra);
         mark(id);
@@ -277,7 +290,10 @@ bool Rib::add_to(RouteId id, const PathView &view) {
     place->next = 0;
     fill(*place, view, r);
     ++sources[view.path.source].paths;
-    if (!view.path.origin) count_source(view.path.source, id, 1);
+    if (primary) {
+        place->set_session(sources[view.path.source].tables[r.table].session);
+        count_source(view.path.source, id, *place, 1);
+    }
     mark(id);
     return true;
 }
@@ -293,6 +309,7 @@ bool Rib::remove_from(RouteId id, SourceId source, u32 path_id, RouteId origin) 
     Path *before = nullptr;
     for (Path *path = &r.path; path; before = path, path = path->next ? &more[path->next] : nullptr) {
         if (path->source != source || path->origin != origin || path_id_of(*path) != path_id) continue;
+        const Path gone_path = *path;
         drop_path(*path);
         if (before) {
             const u32 gone = before->next;
@@ -303,7 +320,7 @@ bool Rib::remove_from(RouteId id, SourceId source, u32 path_id, RouteId origin) 
             more.give(next);
         }
         --sources[source].paths;
-        if (!origin) count_source(source, id, -1);
+        if (!origin) count_source(source, id, gone_path, -1);
         mark(id);
         return true;
     }
@@ -329,45 +346,89 @@ void Rib::spoken(SourceId source, const std::vector<u32> *in, std::vector<RouteI
     }
 }
 
-u32 Rib::drop(SourceId source, const std::vector<u32> *in, Which which) {
-    std::vector<RouteId> found;
-    std::vector<u32> ids;
-    spoken(source, in, found);
+// Ends or flags what a source said about a route, up to a session (negative: in any).
+void Rib::end_paths(RouteId id, SourceId source, Which which, int session) {
+    path_ids_.clear();
+    Route &r = route(id);
+    if (!r.path.attributes) return;
+    for (Path *path = &r.path;; path = &more[path->next]) {
+        const bool theirs = path->source == source && path->primary();
+        const u32 age = session < 0 ? 1 : static_cast<u32>(session - path->session()) & 15;
+        const bool before = (age && age <= 8) || (which == STALE_ONLY && path->flags & STALE);
+        if (theirs && before) {
+            if (which == MAKE_STALE) {
+                if (!(path->flags & STALE)) {
+                    path->flags |= STALE;
+                    mark(id);
+                }
+            } else if (which == EVERY || session >= 0 || path->flags & STALE) {
+                path_ids_.push_back(path_id_of(*path));
+            }
+        }
+        if (!path->next) break;
+    }
+    for (const u32 path_id : path_ids_) remove_from(id, source, path_id, 0);
+}
+
+u32 Rib::begin_departure(SourceId source, u32 table, Which which) {
+    const auto found = sources[source].tables.find(table);
+    if (found == sources[source].tables.end()) return 0;
+    Standing &standing = found->second;
+    const u32 count = which == EVERY ? standing.paths : which == MAKE_STALE ? standing.fresh : standing.paths - standing.fresh;
+    if (!count) return 0;
+    if (which != STALE_ONLY) {
+        standing.session = (standing.session + 1) & 15;
+        standing.fresh = 0;
+    }
+    if (settled()) armed_ = true;
+    departures_.push_back({source, sources[source].generation, table, which, standing.session, 0, 1});
+    return count;
+}
+
+u32 Rib::leave(SourceId source, const std::vector<u32> *in, Which which) {
     u32 count = 0;
+    if (!sources[source].indexed) {
+        std::vector<u32> all;
+        for (const auto &each : sources[source].tables) all.push_back(each.first);
+        for (const u32 table : in ? *in : all) count += begin_departure(source, table, which);
+        return count;
+    }
+    std::vector<RouteId> found;
+    spoken(source, in, found);
     for (const RouteId id : found) {
-        ids.clear();
-        Route &r = route(id);
+        const Route &r = route(id);
         for (const Path *path = &r.path;; path = &more[path->next]) {
-            if (path->source == source && path->primary() && (which == EVERY || path->flags & STALE))
-                ids.push_back(path_id_of(*path));
+            const bool is_stale = path->flags & STALE;
+            if (path->source == source && path->primary())
+                count += which == EVERY || (which == STALE_ONLY) == is_stale;
             if (!path->next) break;
         }
-        for (const u32 path_id : ids) count += remove_from(id, source, path_id, 0);
+        end_paths(id, source, which, -1);
     }
     return count;
 }
 
-u32 Rib::stale(SourceId source, const std::vector<u32> *in) {
-    std::vector<RouteId> found;
-    spoken(source, in, found);
-    u32 count = 0;
-    for (const RouteId id : found) {
-        Route &r = route(id);
-        for (Path *path = &r.path;; path = &more[path->next]) {
-            if (path->source == source && path->primary() && !(path->flags & STALE)) {
-                path->flags |= STALE;
-                mark(id);
-                ++count;
-            }
-            if (!path->next) break;
+// Goes on with the first walk over what was left behind.
+void Rib::depart(std::size_t limit) {
+    if (departures_.empty()) return;
+    Departure &d = departures_.front();
+    const bool gone = sources[d.source].generation != d.generation || !tables[d.table].alive;
+    while (!gone && d.cls < CLASSES && limit) {
+        const u32 end = slab_end(d.cls);
+        for (; d.number < end && limit; ++d.number, --limit) {
+            const RouteId id = d.cls << CLASS_SHIFT | d.number;
+            if (route(id).table == d.table) end_paths(id, d.source, d.which, d.session);
         }
+        if (d.number < end) return;
+        ++d.cls;
+        d.number = 1;
     }
-    return count;
+    if (gone || d.cls == CLASSES) departures_.erase(departures_.begin());
 }
 
 u32 Rib::path_count(SourceId source) {
     u32 count = 0;
-    for (const auto &entry : sources[source].tables) count += entry.second;
+    for (const auto &entry : sources[source].tables) count += entry.second.paths;
     return count;
 }
 
@@ -389,12 +450,14 @@ void Rib::remove_primaries(u32 table) {
 
 // --- work
 
-bool Rib::settled() const { return marked_at_ == marked_.size() && !replication->is_pending(); }
+bool Rib::settled() const {
+    return marked_at_ == marked_.size() && departures_.empty() && !replication->is_pending();
+}
 
 void Rib::mark(RouteId id) {
     Route &r = route(id);
     if (r.state & MARKED) return;
-    if (marked_at_ == marked_.size()) armed_ = true;
+    if (settled()) armed_ = true;
     r.state |= MARKED;
     marked_.push_back(id);
 }
@@ -407,6 +470,7 @@ void Rib::mark_table(u32 table) {
 
 void Rib::process_batch(std::size_t limit) {
     replication->reconsider();
+    depart(WALK);
     const std::size_t left = marked_.size() - marked_at_, count = left < limit ? left : limit;
     batch_.assign(marked_.begin() + static_cast<long>(marked_at_),
                   marked_.begin() + static_cast<long>(marked_at_ + count));

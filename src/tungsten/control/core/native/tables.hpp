@@ -28,12 +28,23 @@ enum PathFlag : u16 {
     ALIASED = 512,
     ALL_FLAGS = 1023,
     INFEASIBLE = 4 | 8 | 16 | 32 | 64 | 128 | 256,
+    // In which session of its source it was said, modulo 16: see Standing.
+    SESSION_LOW = 3 << 10,
+    SESSION_HIGH = 3 << 14,
     // Where the distinguisher is: nowhere (all zero), in the route's key, in that of the route it
     // was copied from, or beside the path.
     RD_OF_KEY = 1 << 12,
     RD_OF_ORIGIN = 2 << 12,
     RD_BESIDE = 3 << 12,
     RD_WHERE = 3 << 12,
+};
+
+// How a source stands in a table: its primary paths, how many of them it has said since it was
+// last lost, and which session that is. Losing a session only begins a new one here; what is left
+// of those before is found by a walk, in slices.
+struct Standing {
+    u32 paths = 0, fresh = 0;
+    u8 session = 0;
 };
 
 struct Source {
@@ -43,7 +54,7 @@ struct Source {
     bool known = false;
     u32 paths = 0;       // how many references there are, of paths and rib-outs
     u32 generation = 0;
-    std::unordered_map<u32, u32> tables; // primary paths by table
+    std::unordered_map<u32, Standing> tables;
     Index routes;        // of an indexed source: the routes it speaks of
 };
 
@@ -59,6 +70,10 @@ struct Path {
 
     bool primary() const { return origin == 0; }
     bool feasible() const { return !(flags & INFEASIBLE); }
+    u8 session() const { return static_cast<u8>((flags >> 10 & 3) | (flags >> 12 & 12)); }
+    void set_session(u8 s) {
+        flags = static_cast<u16>((flags & ~(SESSION_LOW | SESSION_HIGH)) | (s & 3) << 10 | (s & 12) << 12);
+    }
 };
 
 struct Extra {
@@ -154,9 +169,14 @@ class Rib {
     bool remove(u32 table, Octets key, SourceId source, u32 path_id, RouteId origin);
     bool remove_from(RouteId id, SourceId source, u32 path_id, RouteId origin);
     Path *find_path(Route &route, SourceId source, u32 path_id, RouteId origin);
-    enum Which { EVERY, STALE_ONLY };
-    u32 drop(SourceId source, const std::vector<u32> *in, Which which);
-    u32 stale(SourceId source, const std::vector<u32> *in);
+    enum Which { EVERY, STALE_ONLY, MAKE_STALE };
+    // What becomes of all that a source has said; how many paths. Those of a neighbour, who may
+    // have said a million, are dealt with by process_batch(); of others at once.
+    u32 leave(SourceId source, const std::vector<u32> *in, Which which);
+    // Whether a primary path is left over from a session that was lost.
+    bool is_left(const Path &path, u32 table) {
+        return path.flags & STALE || path.session() != sources[path.source].tables[table].session;
+    }
     void spoken(SourceId source, const std::vector<u32> *in, std::vector<RouteId> &out);
     void remove_primaries(u32 table);
 
@@ -197,7 +217,10 @@ class Rib {
     void fill(Path &path, const PathView &view, const Route &route);
     bool same(const Path &path, const PathView &view, const Route &route);
     void drop_path(Path &path);
-    void count_source(SourceId source, RouteId id, int change);
+    void count_source(SourceId source, RouteId id, const Path &path, int change);
+    void end_paths(RouteId id, SourceId source, Which which, int session);
+    u32 begin_departure(SourceId source, u32 table, Which which);
+    void depart(std::size_t limit);
     bool speaks(const Route &route, SourceId source) const;
 
     std::vector<Slab<Route>> slabs_;
@@ -208,6 +231,16 @@ class Rib {
     std::vector<Path> scratch_;
     std::vector<SourceId> free_sources_;
     std::vector<u32> free_tables_;
+    // A walk over what a source has said in sessions up to one.
+    struct Departure {
+        SourceId source;
+        u32 generation, table;
+        Which which;
+        u8 session;
+        u32 cls, number;
+    };
+    std::vector<Departure> departures_;
+    std::vector<u32> path_ids_;
     bool armed_ = false;
 };
 
