@@ -29,6 +29,7 @@ from tungsten.api import (
     errors,
     objects,
     openapi,
+    preconditions,
     queries,
     views,
     watch,
@@ -375,11 +376,13 @@ class ApiApp:
         fields = bodies.unwrap(body, declared.name) if body else {}
         if not fields:
             return empty_answer()
-        resource = await self.engine.update(declared, uuid, fields)
+        match = preconditions.tags(request.headers.get("if-match"))
+        resource = await self.engine.update(declared, uuid, fields, match)
         return json_answer({declared.name: _identity(resource, declared, base_url(request))})
 
     async def _delete(self, request: Request, declared: ResourceType, uuid: str) -> Response:
-        await self.engine.delete(declared, uuid, base_url(request))
+        match = preconditions.tags(request.headers.get("if-match"))
+        await self.engine.delete(declared, uuid, base_url(request), match)
         return empty_answer()
 
     async def _list(self, request: Request, declared: ResourceType) -> Response:

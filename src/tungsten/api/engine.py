@@ -22,6 +22,7 @@ from tungsten.api import (
 )
 from tungsten.api.bodies import Json
 from tungsten.api.callers import CALLER, Caller
+from tungsten.api.preconditions import Tags, require_match
 from tungsten.api.queries import ListQuery
 from tungsten.api.transactions import DRAFTED, Write, timestamp
 from tungsten.api.views import Hrefs
@@ -173,16 +174,31 @@ class Engine:
         caller = CALLER.get()
         return await self.read(lambda snapshot: show(snapshot, caller, declared, uuid, how))
 
-    async def update(self, declared: ResourceType, uuid: str, fields: Json) -> Resource:
-        """Change an object."""
+    async def update(
+        self, declared: ResourceType, uuid: str, fields: Json, match: Tags | None = None
+    ) -> Resource:
+        """Change an object, if it is in the state that ``match`` names."""
         drop = self.drop_unknown
-        return await self.write(
-            lambda write: objects.update(write, declared, uuid, fields, drop=drop), brief=True
-        )
 
-    async def delete(self, declared: ResourceType, uuid: str, base: str) -> None:
-        """Delete an object."""
-        await self.write(lambda write: objects.delete(write, declared, uuid, base), brief=True)
+        def run(write: Write) -> Resource:
+            seen = None if match is None else write.tx.get(uuid)
+            changed = objects.update(write, declared, uuid, fields, drop=drop)
+            require_match(seen, match)  # last: it tells about the object, to who may change it
+            return changed
+
+        return await self.write(run, brief=True)
+
+    async def delete(
+        self, declared: ResourceType, uuid: str, base: str, match: Tags | None = None
+    ) -> None:
+        """Delete an object, if it is in the state that ``match`` names."""
+
+        def run(write: Write) -> None:
+            seen = None if match is None else write.tx.get(uuid)
+            objects.delete(write, declared, uuid, base)
+            require_match(seen, match)
+
+        await self.write(run, brief=True)
 
     async def list(self, declared: ResourceType, query: ListQuery, hrefs: Hrefs) -> Json:
         """Objects of a type."""

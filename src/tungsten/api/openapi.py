@@ -106,6 +106,15 @@ def body(told: Json, *, required: bool = True) -> Json:
     return {"required": required, "content": {"application/json": {"schema": told}}}
 
 
+IF_MATCH: Json = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "Entity tags (`ETag` of a read), or `*`: unless the object is in one of those "
+    "states, nothing happens and the answer is 412.",
+    "schema": {"type": "string", "pattern": r'^(\*|"[!#-~]*"( *, *"[!#-~]*")*)$'},
+}
+
+
 def type_paths(declared: ResourceType) -> Json:
     """The operations on the resources of a type."""
     name, plural = declared.name, declared.plural
@@ -152,6 +161,7 @@ def type_paths(declared: ResourceType) -> Json:
             | {
                 "operationId": f"update-{name}",
                 "summary": f"Change a {name}",
+                "parameters": [IF_MATCH],
                 "requestBody": body(wrapped(name, ref(f"{name}.changes"))),
                 "responses": changed,
             },
@@ -159,6 +169,7 @@ def type_paths(declared: ResourceType) -> Json:
             | {
                 "operationId": f"delete-{name}",
                 "summary": f"Delete a {name}",
+                "parameters": [IF_MATCH],
                 "responses": gone,
             },
         },

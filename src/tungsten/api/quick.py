@@ -25,6 +25,7 @@ from tungsten.api.callers import SYSTEM
 from tungsten.api.engine import Showing, show
 from tungsten.api.errors import ApiFault
 from tungsten.api.introspect import RestTrace
+from tungsten.api.preconditions import tag_of
 from tungsten.api.views import Hrefs
 from tungsten.model import RESOURCE_TYPES
 from tungsten.store.base import Embedded, Snapshot, StoreError, TooMuch
@@ -81,7 +82,7 @@ def showing(query: QueryParams, base: str) -> Showing:
 
 def etag_of(shown: Json) -> str:
     """The entity tag of an object as it is shown."""
-    return f'"{views.last_modified(shown)}"'
+    return tag_of(views.last_modified(shown))
 
 
 class QuickReads:

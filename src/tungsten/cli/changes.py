@@ -56,7 +56,7 @@ def _shown(document: Any, *, whole: bool) -> Json:
             if said != {"enable": True}:
                 shown[name] = said
         elif name not in (_TOLD if whole else _TOLD - {"perms2"}):
-            shown[name] = [_by_name(each) for each in value] if _is_refs(value) else value
+            shown[name] = by_name(value)
     return shown
 
 
@@ -64,8 +64,11 @@ def _is_refs(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, dict) and "to" in one for one in value)
 
 
-def _by_name(ref: Json) -> Json:
-    return {key: value for key, value in ref.items() if key not in ("uuid", "href")}
+def by_name(value: Any) -> Any:
+    """A value whose references, if it is such, are by name alone."""
+    if not _is_refs(value):
+        return value
+    return [{k: v for k, v in ref.items() if k not in ("uuid", "href")} for ref in value]
 
 
 def _lines(name: str, value: Any) -> list[str]:

@@ -35,7 +35,7 @@ from tungsten.cli.documents import (
 )
 from tungsten.cli.nouns import find_object, find_type
 from tungsten.cli.session import DEFAULT_URL, Refused, UrlOption, busy, misused, session
-from tungsten.client import BlockingClient, NotOffered
+from tungsten.client import CHANGED, ApiError, BlockingClient, NotOffered
 from tungsten.model import ResourceType
 
 FilesOption = Annotated[
@@ -55,6 +55,9 @@ PruneOption = Annotated[
 ExitCodeOption = Annotated[
     bool, typer.Option("--detailed-exitcode", help="End with 2 when something would change.")
 ]
+
+#: How often an edit is tried while others keep changing the object.
+RACES = 5
 
 #: Exit status that says that something would change, where that is asked for.
 CHANGES = 2
@@ -230,20 +233,35 @@ def edit(
             if change is None:
                 typer.echo("Nothing was changed.")
             else:
-                _check_same(type_, before, document(client.read(type_.name, uuid)), change)
-                for told in _applied(client, change):
-                    typer.echo(_result(told))
+                _write(client, type_, uuid, before, change)
+                typer.echo(f"{type_.name} {printable(':'.join(found.fq_name))} updated")
         except BaseException:
             typer.echo(f"What you wrote is in {path}", err=True)
             raise
     path.unlink()
 
 
-def _applied(client: BlockingClient, change: Document) -> Iterable[Json]:
-    try:
-        return client.apply([change])
-    except NotOffered:
-        return plain.apply(client, [change], dry_run=False)
+def _write(
+    client: BlockingClient, type_: ResourceType, uuid: str, before: Document, change: Document
+) -> None:
+    """Write a change to the object as it is now, if nobody else changed the same members.
+
+    The server is told which state was looked at, so a change in between is seen, and looked at.
+    """
+    fields = {
+        name: changes.by_name(value or []) if name in type_.references else value
+        for name, value in change[type_.name].items()
+    }
+    for attempt in range(1, RACES + 1):
+        now, tag = client.read_tagged(type_.name, uuid)
+        _check_same(type_, before, document(now), change)
+        try:
+            client.update(type_.name, uuid, fields, match=tag)
+        except ApiError as error:
+            if not error.text.startswith(CHANGED) or attempt == RACES:
+                raise
+        else:
+            return
 
 
 def _check_same(type_: ResourceType, before: Document, now: Document, change: Document) -> None:

@@ -7,10 +7,11 @@ does not have the operation at all; a server that cannot be reached is an :class
 """
 
 from tungsten.client.blocking import BlockingClient
-from tungsten.client.client import Client, Watched
+from tungsten.client.client import CHANGED, Client, Watched
 from tungsten.client.errors import ApiError, ClientError, NotOffered, Unreachable
 
 __all__ = [
+    "CHANGED",
     "ApiError",
     "BlockingClient",
     "Client",

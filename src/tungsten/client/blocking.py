@@ -61,13 +61,27 @@ class BlockingClient:
         """An object as the server shows it."""
         return self._run(self._client.read_fields(type_, which, computed=computed))
 
-    def update(self, type_: str, which: str | Name, fields: Mapping[str, Any] | Resource) -> None:
-        """Change an object: only what ``fields`` has; None removes a property."""
-        self._run(self._client.update(type_, which, fields))
+    def read_tagged(self, type_: str, which: str | Name) -> tuple[Resource, str]:
+        """An object, and its entity tag for ``match``; empty from servers that tell none."""
+        return self._run(self._client.read_tagged(type_, which))
 
-    def delete(self, type_: str, which: str | Name) -> None:
-        """Delete an object."""
-        self._run(self._client.delete(type_, which))
+    def update(
+        self,
+        type_: str,
+        which: str | Name,
+        fields: Mapping[str, Any] | Resource,
+        *,
+        match: str = "",
+    ) -> None:
+        """Change an object: only what ``fields`` has; None removes a property.
+
+        With ``match``, an entity tag, only if nobody changed it since: 412.
+        """
+        self._run(self._client.update(type_, which, fields, match=match))
+
+    def delete(self, type_: str, which: str | Name, *, match: str = "") -> None:
+        """Delete an object; with ``match`` only if nobody changed it since."""
+        self._run(self._client.delete(type_, which, match=match))
 
     def list(
         self,

@@ -31,6 +31,9 @@ R = TypeVar("R", bound=Resource)
 Json = dict[str, Any]
 Name = Sequence[str]
 
+CHANGED = "Precondition Failed"
+"""What the text of a 412 begins with when the object is not in the state of ``match``."""
+
 MAX_EVENT = 64 << 20
 """Bytes of one event of a watch; the first one holds all objects of a type."""
 
@@ -122,18 +125,34 @@ class Client:
             query["fields"] = ",".join(fields)
         return _inner(await self._json("GET", f"/{type_}/{uuid}", query=query), type_)
 
+    async def read_tagged(self, type_: str, which: str | Name) -> tuple[Resource, str]:
+        """An object, and its entity tag for ``match``; empty from servers that tell none."""
+        path = f"/{type_}/{await self._uuid(type_, which)}"
+        query = {"exclude_children": "true", "exclude_back_refs": "true"}
+        data, tag = await self._exchange("GET", path, query=query)
+        return _resource(type_, _inner(_object(data, f"GET {path}"), type_)), tag
+
     async def update(
-        self, type_: str, which: str | Name, fields: Mapping[str, Any] | Resource
+        self,
+        type_: str,
+        which: str | Name,
+        fields: Mapping[str, Any] | Resource,
+        *,
+        match: str = "",
     ) -> None:
-        """Change an object: only what ``fields`` has; None removes a property."""
+        """Change an object: only what ``fields`` has; None removes a property.
+
+        With ``match``, an entity tag, only if nobody changed it since: 412 (:data:`CHANGED`).
+        """
         uuid = await self._uuid(type_, which)
         said = to_fields(fields) if isinstance(fields, Resource) else msgspec.to_builtins(fields)
-        await self._request("PUT", f"/{type_}/{uuid}", {type_: _with_attrs(type_, said)})
+        body = {type_: _with_attrs(type_, said)}
+        await self._exchange("PUT", f"/{type_}/{uuid}", body, match=match)
 
-    async def delete(self, type_: str, which: str | Name) -> None:
-        """Delete an object."""
+    async def delete(self, type_: str, which: str | Name, *, match: str = "") -> None:
+        """Delete an object; with ``match`` only if nobody changed it since, as :meth:`update`."""
         uuid = await self._uuid(type_, which)
-        await self._request("DELETE", f"/{type_}/{uuid}")
+        await self._exchange("DELETE", f"/{type_}/{uuid}", match=match)
 
     async def list(
         self,
@@ -325,8 +344,21 @@ class Client:
     async def _request(
         self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
     ) -> bytes:
+        return (await self._exchange(method, path, body, query))[0]
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        match: str = "",
+    ) -> tuple[bytes, str]:
+        """The body of an answer and its entity tag; ``match`` is sent as ``If-Match``."""
         data = None if body is None else msgspec.json.encode(body)
         headers = {} if data is None else {"Content-Type": "application/json"}
+        if match:
+            headers["If-Match"] = match
         what = f"{method} {path}"
         try:
             async with self._open().request(
@@ -338,7 +370,7 @@ class Client:
                 allow_redirects=False,
             ) as response:
                 await _refuse(response, what)
-                return await response.read()
+                return await response.read(), response.headers.get("ETag", "")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             reason = str(error).replace(" ssl:default", "") or type(error).__name__
             raise Unreachable(f"{what} at {self._url}: {reason}") from error
@@ -361,14 +393,18 @@ class Client:
     async def _json(
         self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
     ) -> Json:
-        data = await self._request(method, path, body, query)
-        try:
-            value = msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
-            raise UnexpectedAnswer(f"{method} {path}: not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise UnexpectedAnswer(f"{method} {path}: not a JSON object")
-        return value
+        return _object(await self._request(method, path, body, query), f"{method} {path}")
+
+
+def _object(data: bytes, what: str) -> Json:
+    """The JSON object of an answer to ``what``."""
+    try:
+        value = msgspec.json.decode(data)
+    except msgspec.DecodeError as error:
+        raise UnexpectedAnswer(f"{what}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UnexpectedAnswer(f"{what}: not a JSON object")
+    return value
 
 
 async def _refuse(response: aiohttp.ClientResponse, what: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from tests.unit.api.api_server import IPAM, PROJECT, Api, network_body, serving
+from tests.unit.api.api_server import IPAM, PROJECT, Answer, Api, network_body, serving
 
 CHILDREN_TEXT = re.compile(r"^Delete when children still present: (\[.*\])")
 REFERRED_TEXT = re.compile(r"^Delete when resource still referred: (\[.*\])")
@@ -370,6 +371,56 @@ async def test_etag_spares_an_unchanged_read(api: Api) -> None:
     assert (again.status, again.text) == (304, "")
     await api.put("virtual-network", network, mtu=1400)
     assert (await api.ask("GET", path, headers={"if-none-match": tag})).status == 200
+
+
+async def test_a_change_of_what_somebody_else_changed_is_refused(api: Api) -> None:
+    network = await api.network()
+    path = f"/virtual-network/{network}"
+
+    async def put(mtu: int, match: str) -> Answer:
+        body = {"virtual-network": {"mtu": mtu}}
+        return await api.ask("PUT", path, body, headers={"if-match": match})
+
+    old = (await api.ask("GET", path)).headers["etag"]
+    assert (await put(1400, f'"x", {old}')).status == 200
+    new = (await api.ask("GET", path)).headers["etag"]
+    for tags in (old, f"W/{new}", '"x"', f'{old} , "y"'):
+        refused = await put(1500, tags)
+        assert refused.status == 412, tags
+        assert refused.text.startswith("Precondition Failed")
+        assert new in refused.text
+        refused = await api.ask("DELETE", path, headers={"if-match": tags})
+        assert refused.status == 412, tags
+    for bad in ("x", '"x', '"x" "y"', "*, *", ",", '"x",,', ""):
+        refused = await put(1500, bad)
+        assert (refused.status, "If-Match" in refused.text) == (400, True), bad
+    shown = await api.ask("GET", path)
+    assert (shown.headers["etag"], shown.json["virtual-network"]["mtu"]) == (new, 1400)
+    # A body that changes nothing leaves the tag.
+    assert (await put(1400, new)).status == (await put(1400, "*")).status == 200
+    assert (await api.ask("DELETE", path, headers={"if-match": new})).status == 200
+    gone = await api.ask("DELETE", path, headers={"if-match": "*"})
+    assert gone.status == 404
+
+
+async def test_of_two_who_read_and_write_one_at_a_time_wins(api: Api) -> None:
+    """Sixteen clients each add one to a number, at once: none of the additions is lost."""
+    network = await api.network()
+    path = f"/virtual-network/{network}"
+    await api.put("virtual-network", network, mtu=1000)
+
+    async def add() -> None:
+        while True:
+            seen = await api.ask("GET", path)
+            body = {"virtual-network": {"mtu": seen.json["virtual-network"]["mtu"] + 1}}
+            tag = {"if-match": seen.headers["etag"]}
+            answer = await api.ask("PUT", path, body, headers=tag)
+            if answer.status == 200:
+                return
+            assert answer.status == 412, answer.text
+
+    await asyncio.gather(*(add() for _ in range(16)))
+    assert (await api.show("virtual-network", network))["mtu"] == 1016
 
 
 async def test_names_and_ids_lead_to_each_other(api: Api) -> None:

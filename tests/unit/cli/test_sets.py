@@ -15,6 +15,8 @@ import pytest
 from tests.unit.cli.running import Run
 
 from tungsten.cli.completion import complete_noun
+from tungsten.client import BlockingClient
+from tungsten.model import Resource
 
 PARENT = "default-domain:default-project"
 NETWORK = """
@@ -142,6 +144,36 @@ def test_an_edit_does_not_write_over_what_others_wrote(
     assert "display_name: Mine" in shown
     assert "configured_security_group_id: 77" in shown
     run("delete", "sg", "edited", "--yes")
+
+
+def test_an_edit_sees_what_others_write_at_the_last_moment(
+    run: Run, api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("create", "sg", "raced")
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/display_name: .*/display_name: Mine/' $1\n")
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    read = BlockingClient.read_tagged
+    others: list[dict[str, object]] = [{"configured_security_group_id": 77}]
+
+    def read_and_wait(client: BlockingClient, type_: str, which: str) -> tuple[Resource, str]:
+        seen = read(client, type_, which)
+        if others:  # who is quicker than this client
+            client.update(type_, which, others.pop())
+        return seen
+
+    monkeypatch.setattr(BlockingClient, "read_tagged", read_and_wait)
+    run("edit", "sg", "raced")
+    shown = run("get", "sg", "raced", "-o", "yaml").output
+    assert "display_name: Mine" in shown
+    assert "configured_security_group_id: 77" in shown
+    editor.write_text("#!/bin/sh\nsed -i 's/display_name: .*/display_name: Again/' $1\n")
+    others.append({"display_name": "Theirs"})
+    said = run("edit", "sg", "raced", code=1).output
+    assert "somebody else changed display_name meanwhile" in said
+    assert "display_name: Theirs" in run("get", "sg", "raced", "-o", "yaml").output
+    run("delete", "sg", "raced", "--yes")
 
 
 def test_a_shell_is_offered_types() -> None:
