@@ -11,7 +11,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import NAMESPACE_DNS, uuid5
 
@@ -58,14 +59,11 @@ def free_port() -> int:
 
 
 class Speaker:
-    """A process under test. ``name`` is how results call it."""
+    """A process under test."""
 
-    def __init__(self, name: str, argv: list[str], port: int, env: dict[str, str]) -> None:
-        self.name = name
+    def __init__(self, argv: list[str], port: int) -> None:
         self.port = port
-        self._process = subprocess.Popen(
-            argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **env}
-        )
+        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def cpu(self) -> float:
         """Seconds of CPU, user and system, since it began."""
@@ -193,14 +191,27 @@ def ours(
     argv = [str(Path(sys.executable).with_name("tungsten")), "control"]
     for key, value in values.items():
         argv += ["--set", f"{key}={value}"]
-    return Speaker(f"tungsten ({core})", argv, port, {})
+    return Speaker(argv, port)
 
 
-# --- BIRD 2
+# --- peers, as Debian has them
 
 
-def bird(directory: Path, clients: int) -> Speaker:
-    """BIRD 2 as Debian has it; it has no EVPN."""
+@dataclass(frozen=True)
+class PeerSpeaker:
+    """Another speaker: its name, its program, and how it is started.
+
+    ``start`` takes a directory for its files, how many clients it has, and a family.
+    """
+
+    name: str
+    program: str
+    start: Callable[[Path, int, str], Speaker]
+
+
+def bird(directory: Path, clients: int, family: str) -> Speaker:
+    """BIRD 2; it has no EVPN."""
+    assert family == "inet-vpn", family
     port = free_port()
     lines = [
         f"router id {HOST};",
@@ -219,6 +230,64 @@ def bird(directory: Path, clients: int) -> Speaker:
         )
     file = directory / "bird.conf"
     file.write_text("\n".join(lines) + "\n")
-    control = directory / "bird.ctl"
-    argv = ["/usr/sbin/bird", "-f", "-c", str(file), "-s", str(control)]
-    return Speaker("BIRD 2", argv, port, {})
+    argv = ["/usr/sbin/bird", "-f", "-c", str(file), "-s", str(directory / "bird.ctl")]
+    return Speaker(argv, port)
+
+
+def frr(directory: Path, clients: int, family: str) -> Speaker:
+    """FRR's bgpd without zebra."""
+    port = free_port()
+    address_family = "ipv4 vpn" if family == "inet-vpn" else "l2vpn evpn"
+    lines = [
+        "frr defaults datacenter",
+        f"router bgp {ASN}",
+        f" bgp router-id {HOST}",
+        " no bgp default ipv4-unicast",
+        f" bgp cluster-id {HOST}",
+        " neighbor RR peer-group",
+        f" neighbor RR remote-as {ASN}",
+        " neighbor RR passive",
+        " neighbor RR advertisement-interval 0",
+        " neighbor RR timers 60 240",
+        *(f" neighbor {client_address(number)} peer-group RR" for number in range(clients)),
+        f" address-family {address_family}",
+        "  neighbor RR activate",
+        "  neighbor RR route-reflector-client",
+        " exit-address-family",
+    ]
+    file = directory / "bgpd.conf"
+    file.write_text("\n".join(lines) + "\n")
+    argv = ["/usr/lib/frr/bgpd", "-f", str(file), "-p", str(port), "-l", HOST, "-Z", "-S"]
+    argv += ["-P", "0", "-i", str(directory / "bgpd.pid"), "--vty_socket", str(directory)]
+    return Speaker(argv, port)
+
+
+def gobgp(directory: Path, clients: int, family: str) -> Speaker:
+    """GoBGP's daemon."""
+    port = free_port()
+    name = "l3vpn-ipv4-unicast" if family == "inet-vpn" else "l2vpn-evpn"
+    lines = [
+        "[global.config]",
+        f'as = {ASN}\nrouter-id = "{HOST}"\nport = {port}\nlocal-address-list = ["{HOST}"]',
+    ]
+    for number in range(clients):
+        lines += [
+            "[[neighbors]]",
+            "[neighbors.config]",
+            f'neighbor-address = "{client_address(number)}"\npeer-as = {ASN}',
+            "[neighbors.transport.config]\npassive-mode = true",
+            "[neighbors.route-reflector.config]\nroute-reflector-client = true",
+            f'route-reflector-cluster-id = "{HOST}"',
+            f'[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "{name}"',
+        ]
+    file = directory / "gobgpd.toml"
+    file.write_text("\n".join(lines) + "\n")
+    api = f"{HOST}:{free_port()}"
+    return Speaker(["gobgpd", "-f", str(file), "-l", "error", "--api-hosts", api], port)
+
+
+PEERS = {
+    "bird": PeerSpeaker("BIRD 2", "/usr/sbin/bird", bird),
+    "frr": PeerSpeaker("FRR", "/usr/lib/frr/bgpd", frr),
+    "gobgp": PeerSpeaker("GoBGP", "gobgpd", gobgp),
+}

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.bgp_duts import HOST, Speaker, bird, client_address, ours
+from bench.bgp_duts import HOST, PEERS, Speaker, client_address, ours
 from bench.bgp_streams import (
     ASN,
     FAMILIES,
@@ -119,8 +119,7 @@ class Client:
         self.messages += 1
         for code, start, stop in attributes(self.data, at):
             if code == 14:
-                start += 5 + self.data[start + 3]
-                self.announced += (stop - start) // size
+                self.announced += (stop - start - 5 - self.data[start + 3]) // size
             elif code == 15:
                 self.withdrawn += (stop - start - 3) // size
 
@@ -147,7 +146,7 @@ def nlri_size(family: Family) -> int:
 
 def check(client: Client, shape: Shape, errors: list[str]) -> None:
     """Look at every route a receiver was told."""
-    data, size = client.data, nlri_size(shape.family)
+    data = client.data
     seen = bytearray(shape.routes)
     at = 0
     while at + 19 <= len(data):
@@ -155,7 +154,7 @@ def check(client: Client, shape: Shape, errors: list[str]) -> None:
         if data[at + 18] == 2:
             found = {code: (start, stop) for code, start, stop in attributes(data, at)}
             if 14 in found:
-                check_message(data, found, shape, size, seen, errors)
+                check_message(data, found, shape, seen, errors)
         at += length
         if len(errors) > 20:
             return
@@ -167,11 +166,11 @@ def check_message(
     data: bytearray,
     found: dict[int, tuple[int, int]],
     shape: Shape,
-    size: int,
     seen: bytearray,
     errors: list[str],
 ) -> None:
     """The routes of one message: known, each once, with its label, next hop and target."""
+    size = nlri_size(shape.family)
     start, stop = found[14]
     hop_size = data[start + 3]
     hop = bytes(data[start + 4 + hop_size - 4 : start + 4 + hop_size])
@@ -277,11 +276,11 @@ class Bench:
 
 
 def measure(dut: str, shape: Shape, receivers: int, *, instances: int = 0) -> Load:
-    """One load on a fresh process: ``bird``, ``tungsten`` or ``python`` (our twin)."""
+    """One load on a fresh process: a peer, ``tungsten``, or ``python`` (its twin)."""
     family = next(name for name, each in FAMILIES.items() if each == shape.family)
     with tempfile.TemporaryDirectory(prefix="bench-bgp-") as directory:
-        if dut == "bird":
-            speaker = bird(Path(directory), 1 + receivers)
+        if dut in PEERS:
+            speaker = PEERS[dut].start(Path(directory), 1 + receivers, family)
         else:
             core = "python" if dut == "python" else "compiled"
             speaker = ours(Path(directory), 1 + receivers, family, core=core, instances=instances)
@@ -293,7 +292,7 @@ def measure(dut: str, shape: Shape, receivers: int, *, instances: int = 0) -> Lo
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--dut", default="tungsten", choices=["tungsten", "python", "bird"])
+    parser.add_argument("--dut", default="tungsten", choices=["tungsten", "python", *PEERS])
     parser.add_argument("--family", default="inet-vpn", choices=sorted(FAMILIES))
     parser.add_argument("--routes", type=int, default=100_000)
     parser.add_argument("--shared", type=int, default=4)
