@@ -38,6 +38,7 @@ from tungsten.xmpp.stanzas import (
     Withdraw,
 )
 from tungsten.xmpp.stream import SessionOptions
+from tungsten.xmpp.tls import TlsFiles
 from tungsten.xmpp.transport import TransportOptions, XmppClient
 
 log = structlog.get_logger("tungsten.agent")
@@ -215,6 +216,7 @@ class Controls:
         *,
         source_address: str,
         hold_seconds: float,
+        tls: TlsFiles | None = None,
         on_wanted: Callable[[], Wanted],
     ) -> None:
         self.listener = listener
@@ -222,7 +224,7 @@ class Controls:
         self.config_role: ControlSession | None = None
         self._name = name
         self._on_wanted = on_wanted
-        options = TransportOptions(session=SessionOptions(hold_time=hold_seconds))
+        options = TransportOptions(session=SessionOptions(hold_time=hold_seconds), tls=tls)
         self.sessions = tuple(
             ControlSession(number, endpoint, name, self, options)
             for number, endpoint in enumerate(endpoints)

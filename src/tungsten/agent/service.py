@@ -195,6 +195,7 @@ class AgentService:
             agent,
             source_address="" if _is_loopback(self._endpoints) else str(core.address),
             hold_seconds=self.settings.hold_seconds,
+            tls=self.settings.tls(),
             on_wanted=lambda: agent.wanted,
         )
         agent.on_wanted = self._controls.sync

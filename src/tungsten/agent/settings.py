@@ -16,6 +16,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from tungsten.xmpp.tls import TlsFiles
+
 ENCAPSULATIONS = ("MPLSoGRE", "MPLSoUDP", "VXLAN")
 """Encapsulations the datapath knows, in the order used when nothing is configured."""
 
@@ -120,6 +122,29 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="Longest wait for the end of a control's routes before stale ones go.",
         ),
     ] = 60.0
+    xmpp_tls: Annotated[
+        bool,
+        Meta(
+            description="Speak to control nodes over TLS only (upstream's xmpp_auth_enable). "
+            "Files are read again when they change."
+        ),
+    ] = False
+    xmpp_certificate: Annotated[
+        str, Meta(description="PEM file of this host's certificate, which names the host.")
+    ] = "/etc/tungsten/ssl/certs/server.pem"
+    xmpp_key: Annotated[str, Meta(description="PEM file of the certificate's key.")] = (
+        "/etc/tungsten/ssl/private/server-privkey.pem"
+    )
+    xmpp_ca: Annotated[
+        str, Meta(description="PEM file of the authorities that controls' certificates are of.")
+    ] = "/etc/tungsten/ssl/certs/ca-cert.pem"
+    xmpp_check_control: Annotated[
+        bool,
+        Meta(
+            description="Demand that a control's certificate names the address it is called by. "
+            "False takes any of the authorities."
+        ),
+    ] = True
     hold_seconds: Annotated[
         int, Meta(ge=3, le=90, description="XMPP hold time; keepalives go at a third of it.")
     ] = 90
@@ -132,6 +157,13 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 f"agent.hostname {name!r}: accepted are 1 to 253 letters, digits, '.', '_', '-'"
             )
         return name
+
+    def tls(self) -> TlsFiles | None:
+        """The certificates that controls are met with; None for plain sessions."""
+        if not self.xmpp_tls:
+            return None
+        check = self.xmpp_check_control
+        return TlsFiles(self.xmpp_certificate, self.xmpp_key, self.xmpp_ca, False, check)
 
     def control_endpoints(self) -> tuple[Endpoint, ...]:
         """The first two controls, parsed."""

@@ -47,8 +47,10 @@ from .introspect import MODULE, ControlView, control_requests
 from .introspect_agents import AgentMetrics, agent_neighbours, agents_shown, xmpp_connections
 from .introspect_bgp import bgp_neighbours
 from .introspect_structs import BgpNeighborResp
+from .multicast import MulticastTrees
 from .settings import ControlSettings, check_router_id, split_listen
 from .tables import MASTER
+from .tree_tables import RibWithTrees
 from .xmpp_peers import XmppPeers
 
 ROUTES_PER_SLICE = 2048
@@ -69,8 +71,9 @@ class ControlService:
         self.settings = settings
         self.store = store
         self.core = choose(settings.core)
-        self.rib = self.core.make_rib()
+        self.rib = RibWithTrees(self.core.make_rib())
         self.instances = Instances(self.rib)
+        self.trees = MulticastTrees(self.instances)
         self.graph = ConfigGraph()
         self.exporter = ConfigExporter(self.graph)
         self.global_config: GlobalConfig | None = None
@@ -99,6 +102,7 @@ class ControlService:
         self.peers = XmppPeers(self.settings, self.rib, self.instances, self.exporter)
         self._ends.callback(self.peers.stop)
         self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
+        self.peers.told.show_place = self.trees.show
         self.peers.address_of = lambda name: router_address(self.graph, name)
         self.rib.on_marked = self.exporter.on_work = self.peers.told.on_work = self._schedule
         self.bgp.on_work = self._schedule
@@ -106,6 +110,7 @@ class ControlService:
         options = TransportOptions(
             session=SessionOptions(hold_time=self._hold_time()),
             pending_per_source=self.settings.pending_per_source,
+            tls=self.settings.tls(),
         )
         self.server = XmppServer(host, port, self.peers, options=options)
         self._ends.push_async_callback(self.server.stop)
@@ -271,6 +276,7 @@ class ControlService:
         self.peers.restart_time = now.restart_time
         self.peers.end_of_rib_time = now.end_of_rib_time
         self.peers.router_id = router_id
+        self.trees.set_router_id(router_id)
         if now.asn != self.instances.replication.asn:
             self.instances.replication.set_asn(now.asn)
             self.peers.republish()

@@ -16,6 +16,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tungsten.xmpp.tls import TlsFiles
+
 _LISTEN = re.compile(r"(.+):([0-9]{1,5})")
 
 
@@ -39,6 +41,29 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     xmpp_listen: Annotated[
         str, Meta(description="Address and port to listen on for agents, as HOST:PORT.")
     ] = "127.0.0.1:5269"
+    xmpp_tls: Annotated[
+        bool,
+        Meta(
+            description="Take agents over TLS only (upstream's xmpp_auth_enable). Files are read "
+            "again when they change."
+        ),
+    ] = False
+    xmpp_certificate: Annotated[
+        str, Meta(description="PEM file of this node's certificate, intermediates behind it.")
+    ] = "/etc/tungsten/ssl/certs/server.pem"
+    xmpp_key: Annotated[str, Meta(description="PEM file of the certificate's key.")] = (
+        "/etc/tungsten/ssl/private/server-privkey.pem"
+    )
+    xmpp_ca: Annotated[
+        str, Meta(description="PEM file of the authorities that agents' certificates are of.")
+    ] = "/etc/tungsten/ssl/certs/ca-cert.pem"
+    xmpp_demand_certificate: Annotated[
+        bool,
+        Meta(
+            description="Take no agent without a certificate. Upstream's agents need not have "
+            "one: false lets them in under any name."
+        ),
+    ] = True
     bgp_listen: Annotated[
         str,
         Meta(description="Address and port to listen on for BGP peers. Empty: do not listen."),
@@ -119,6 +144,13 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         int,
         Meta(description="Most connections of one address that have not opened a stream.", ge=1),
     ] = 64
+
+    def tls(self) -> TlsFiles | None:
+        """The certificates that agents are met with; None for plain sessions."""
+        if not self.xmpp_tls:
+            return None
+        demand = self.xmpp_demand_certificate
+        return TlsFiles(self.xmpp_certificate, self.xmpp_key, self.xmpp_ca, True, demand)
 
     @property
     def name(self) -> str:

@@ -20,8 +20,8 @@ stanzas that do not parse. Other sessions never notice.
 Where configuration gives an agent's virtual-router an address, sessions under its name are taken
 from there (or from this very host) only, and its routes must lead there. One name has one
 session. A second connection under the name replaces the first when it comes from the same
-address (the host restarted, and its old connection is dead without knowing), and is refused
-while the first lives when it comes from another.
+address (the host restarted, and its old connection is dead without knowing) or proves its name by
+certificate, and is refused while the first lives when it comes from another without.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class XmppPeers:
             self._refuse(connection, "address", text)
             return
         if agent is not None and agent.connection is not None:
-            if agent.address != connection.address:
+            if agent.address != connection.address and not connection.proven:
                 text = f"{name} has a session from {agent.address}"
                 self._refuse(connection, "conflict", text)
                 return

@@ -14,8 +14,15 @@ role     state         what happens                 next          what is sent
 ======== ============= ============================ ============= =========================
 client   IDLE          ``start``                    OPEN_SENT     stream header
 client   OPEN_SENT     header of the server         ESTABLISHED   keepalive
+client   OPEN_SENT     the same, TLS wanted         TLS_WAIT
+client   TLS_WAIT      features with starttls       TLS_WAIT      starttls
+client   TLS_WAIT      proceed                      TLS_START
 server   IDLE          ``start``                    OPEN_WAIT
 server   OPEN_WAIT     header of the client         ESTABLISHED   stream header
+server   OPEN_WAIT     the same, TLS wanted         TLS_WAIT      stream header, features
+server   TLS_WAIT      starttls                     TLS_START     proceed
+both     TLS_START     ``secured``                  OPEN_*        client: stream header
+both     TLS_*         open time passed             CLOSED        error, end of stream
 both     OPEN_*        open time passed             CLOSED        error, end of stream
 both     ESTABLISHED   stanza, keepalive            ESTABLISHED
 both     ESTABLISHED   hold time / 3 passed         ESTABLISHED   keepalive
@@ -29,6 +36,11 @@ Hold time is not negotiated: both ends are configured with the same (90 s unless
 otherwise), and a third of it is the keepalive interval, sent whether or not other traffic
 flows. Upstream's peers never send ``<stream:error>`` and ignore ours; between our own ends it
 says why a session ended.
+
+With TLS, headers are exchanged in the clear, then ``starttls`` is offered, asked for and granted
+(RFC 6120 section 5), the owner makes the handshake and says ``secured``, and headers are exchanged
+again. Nothing that came before counts: the reader is new, and what came behind ``starttls`` in the
+clear is never read. There is no fallback: an end that wants TLS has no session without.
 
 The client's header keeps ``xmlns:stream`` as its last attribute: upstream's server looks for
 the end of the header behind that value. The client's ``xmlns`` carries the name of its
@@ -49,6 +61,12 @@ from .text import escape
 CONTROL_JID = "network-control@contrailsystems.com"
 KEEPALIVE = b"\xc8\x80"
 _STREAMS = "http://etherx.jabber.org/streams"
+_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
+_FEATURES = (
+    f'<stream:features><starttls xmlns="{_TLS}"><required/></starttls></stream:features>'.encode()
+)
+_STARTTLS = f'<starttls xmlns="{_TLS}"/>'.encode()
+_PROCEED = f'<proceed xmlns="{_TLS}"/>'.encode()
 _IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,253}(/dns)?")
 
 
@@ -65,6 +83,8 @@ class State(Enum):
     IDLE = "idle"
     OPEN_SENT = "open-sent"
     OPEN_WAIT = "open-wait"
+    TLS_WAIT = "tls-wait"
+    TLS_START = "tls-start"
     ESTABLISHED = "established"
     CLOSED = "closed"
 
@@ -93,7 +113,12 @@ class Closed:
     ours: bool
 
 
-Event = Established | StanzaReceived | Closed
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Both ends want the TLS handshake now; :meth:`Session.secured` goes on after it."""
+
+
+Event = StartTls | Established | StanzaReceived | Closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +128,7 @@ class SessionOptions:
     hold_time: float = 90.0
     open_time: float = 15.0
     subcluster: str = ""
+    tls: bool = False
     limits: Limits = field(default_factory=Limits)
 
 
@@ -115,6 +141,8 @@ class Session:
         self.peer = ""
         self.state = State.IDLE
         self.keepalives = 0
+        self.is_secure = False
+        self._remote = CONTROL_JID
         self.options = options or SessionOptions()
         self._reader = FrameReader(self.options.limits)
         self._output: list[bytes] = []
@@ -129,9 +157,26 @@ class Session:
         if self.role is Role.SERVER:
             self.state = State.OPEN_WAIT
             return
+        self._remote = remote
+        self._open()
+
+    def secured(self, now: float) -> None:
+        """The TLS handshake is done: begin again, with nothing of what was said before."""
+        if self.state is not State.TLS_START:
+            raise UsageError(f"TLS on a session that is {self.state.value}")
+        self.is_secure = True
+        self.peer = ""
+        self._reader = FrameReader(self.options.limits)
+        self._hold_until = now + self.options.open_time
+        if self.role is Role.SERVER:
+            self.state = State.OPEN_WAIT
+        else:
+            self._open()
+
+    def _open(self) -> None:
         self.state = State.OPEN_SENT
         self._output.append(
-            f'<stream:stream from="{escape(self.local)}" to="{escape(remote)}" version="1.0" '
+            f'<stream:stream from="{escape(self.local)}" to="{escape(self._remote)}" version="1.0" '
             f'xml:lang="en" xmlns="{escape(self.options.subcluster)}" '
             f'xmlns:stream="{_STREAMS}"  >'.encode()
         )
@@ -141,11 +186,11 @@ class Session:
         if self.state is State.IDLE:
             raise UsageError("bytes before start")
         events: list[Event] = []
-        if self.state is State.CLOSED:
+        if self.state in (State.CLOSED, State.TLS_START):
             return events
         try:
             for frame in self._reader.feed(data):
-                if self._frame(frame, now, events) is State.CLOSED:
+                if self._frame(frame, now, events) in (State.CLOSED, State.TLS_START):
                     break
         except ProtocolError as error:
             events += self.fail(error)
@@ -159,7 +204,8 @@ class Session:
             if self.state is State.ESTABLISHED:
                 why = f"nothing received for the hold time of {self.options.hold_time:g} s"
             else:
-                why = f"no stream header within {self.options.open_time:g} s"
+                what = "TLS" if self.options.tls and not self.is_secure else "stream header"
+                why = f"no {what} within {self.options.open_time:g} s"
             return self.close("connection-timeout", why)
         if self.state is State.ESTABLISHED and now >= self._keepalive_at:
             self._output.append(KEEPALIVE)
@@ -180,6 +226,7 @@ class Session:
             hold_time=seconds,
             open_time=self.options.open_time,
             subcluster=self.options.subcluster,
+            tls=self.options.tls,
             limits=self.options.limits,
         )
         if self.state is State.ESTABLISHED:
@@ -229,7 +276,10 @@ class Session:
 
     def _frame(self, frame: Frame, now: float, events: list[Event]) -> State:
         if frame.kind is FrameKind.HEADER:
-            events.append(self._header(frame.element, now))
+            self._header(frame.element, now, events)
+            return self.state
+        if self.state is State.TLS_WAIT and frame.kind is not FrameKind.END:
+            self._negotiate(frame, now, events)
             return self.state
         self._hold_until = now + self.options.hold_time
         if frame.kind is FrameKind.END:
@@ -239,13 +289,36 @@ class Session:
         elif frame.kind is FrameKind.ELEMENT:
             if frame.element.tag == "stream:error":
                 self._remote_error(frame.element, events)
+            elif frame.element.tag == "stream:features" and self.role is Role.CLIENT:
+                raise ProtocolError("policy-violation", "the server demands TLS")
             else:
                 events.append(StanzaReceived(frame.element))
         else:
             self.keepalives += 1
         return self.state
 
-    def _header(self, header: Element, now: float) -> Established:
+    def _negotiate(self, frame: Frame, now: float, events: list[Event]) -> None:
+        """Before the handshake nothing but its negotiation is heard."""
+        element = frame.element
+        if frame.kind is not FrameKind.ELEMENT:
+            raise ProtocolError("policy-violation", "TLS is demanded; the remote goes on without")
+        if self.role is Role.SERVER and element.tag == "starttls" and element.get("xmlns") == _TLS:
+            self._output.append(_PROCEED)
+        elif self.role is Role.CLIENT and element.tag == "stream:features":
+            if not any(child.tag == "starttls" for child in element):
+                raise ProtocolError("policy-violation", "the server offers no TLS")
+            self._output.append(_STARTTLS)
+            return
+        elif element.tag == "stream:error":
+            self._remote_error(element, events)
+            return
+        elif self.role is Role.SERVER or element.tag != "proceed":
+            raise ProtocolError("policy-violation", f"<{element.tag[:32]}> where TLS is demanded")
+        self.state = State.TLS_START
+        self._hold_until = now + self.options.open_time
+        events.append(StartTls())
+
+    def _header(self, header: Element, now: float, events: list[Event]) -> None:
         if header.tag != "stream:stream":
             raise ProtocolError(
                 "bad-format", f"first element is <{header.tag[:32]}>, expected <stream:stream>"
@@ -263,11 +336,17 @@ class Session:
             if peer == self.local:
                 raise ProtocolError("improper-addressing", f"the server is {peer!r} as we are")
             self.peer = peer
+        if self.options.tls and not self.is_secure:
+            self.state = State.TLS_WAIT
+            if self.role is Role.SERVER:
+                self._output.append(_FEATURES)
+            return
+        if self.role is Role.CLIENT:
             self._output.append(KEEPALIVE)
         self.state = State.ESTABLISHED
         self._hold_until = now + self.options.hold_time
         self._keepalive_at = now + self.options.hold_time / 3
-        return Established(peer, header.get("xmlns", ""))
+        events.append(Established(peer, header.get("xmlns", "")))
 
     def _response(self) -> bytes:
         return (

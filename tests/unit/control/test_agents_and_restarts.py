@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from tests.unit.control.control_world import (
@@ -19,6 +20,7 @@ from tests.unit.control.control_world import (
     until,
 )
 from tests.unit.control.cores import both_cores
+from tests.unit.xmpp.certificates import Authority
 
 from tungsten.control.paths import PathFlag
 from tungsten.model import VirtualRouter
@@ -34,7 +36,7 @@ from tungsten.xmpp.stanzas import (
     Unsubscribe,
     Withdraw,
 )
-from tungsten.xmpp.transport import XmppClient
+from tungsten.xmpp.transport import TransportOptions, XmppClient
 
 pytestmark = both_cores
 
@@ -336,3 +338,43 @@ async def test_slow_reader_does_not_delay_others_and_gets_the_newest(
     assert isinstance(item, InetItem)
     assert item.next_hops[0].label == 21
     assert len(two.heard) == heard + 1
+
+
+async def test_newer_session_that_proves_its_name_replaces_one_from_elsewhere(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    """X-10: the host has moved, or somebody got in while names were not proven."""
+    authority = Authority(tmp_path / "ca")
+    files = authority.server()
+    world = await make_world(
+        xmpp_tls=True,
+        xmpp_certificate=files.certificate,
+        xmpp_key=files.key,
+        xmpp_ca=files.authority,
+        xmpp_demand_certificate=False,
+    )
+    options = TransportOptions(tls=authority.client("c1"))
+    sessions = world.service.peers.agents
+    ups: list[str] = []
+
+    async def connect(address: str) -> XmppClient:
+        client = XmppClient(
+            "127.0.0.1",
+            world.service.xmpp_port,
+            "c1",
+            on_established=lambda: ups.append(address),
+            on_stanza=lambda _: None,
+            on_closed=lambda _: None,
+            source_address=address,
+            options=options,
+        )
+        await client.start()
+        await until(lambda: "c1" in sessions and sessions["c1"].address == address)
+        return client
+
+    one = await connect("127.0.0.1")
+    two = await connect("127.0.0.2")
+    await one.stop()
+    await until(lambda: sessions["c1"].is_established and sessions["c1"].address == "127.0.0.2")
+    await two.stop()
+    assert ups[:2] == ["127.0.0.1", "127.0.0.2"]
