@@ -15,7 +15,8 @@ non-transitive ones are dropped (RFC 4271 section 9).
 
 Sources: RFC 4271 4.3 and 5, 1997, 4360, 4456, 4760, 6514 5 (PMSI), 6793, 7606 7, 7607, 8092.
 Attribute 243 (origin VN path) is private to Tungsten Fabric, as are 241 and 242 (edge
-discovery and forwarding of multicast trees), which are carried without being interpreted.
+discovery and forwarding of multicast trees), which are carried without being interpreted here
+(:mod:`tungsten.bgp.edges` does).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from msgspec import Struct
 
 from tungsten.bgp.as_path import AS_TRANS, Segment, merge_paths, pack_path, parse_path
 from tungsten.bgp.errors import ErrorCode, ProtocolError, UpdateError, UsageError
+from tungsten.bgp.families import Family
 from tungsten.bgp.wire import Malformed, Truncated
 
 _OPTIONAL, _TRANSITIVE, _PARTIAL, _EXTENDED = 0x80, 0x40, 0x20, 0x10
@@ -134,10 +136,14 @@ class Fault(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a session negotiated that attribute decoding depends on."""
+    """What a session negotiated that decoding UPDATE depends on.
+
+    ``add_paths``: families whose routes come with path identifiers (RFC 7911).
+    """
 
     internal: bool
     four_octet_as: bool
+    add_paths: frozenset[Family] = frozenset()
 
 
 # --- decoding -----------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 A known capability with a wrong length is an OPEN error; an unknown one is kept as it is and
 otherwise ignored. Codes: 1 multiprotocol (RFC 4760), 2 route refresh (RFC 2918), 64 graceful
-restart (RFC 4724, N bit RFC 8538), 65 four-octet AS (RFC 6793), 71 long-lived graceful restart
-(RFC 9494).
+restart (RFC 4724, N bit RFC 8538), 65 four-octet AS (RFC 6793), 69 several paths of a route
+(RFC 7911), 70 enhanced route refresh (RFC 7313), 71 long-lived graceful restart (RFC 9494).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tungsten.bgp.families import Family
 from tungsten.bgp.wire import Cursor, Truncated
 
 _MULTIPROTOCOL, _ROUTE_REFRESH, _GRACEFUL_RESTART, _FOUR_OCTET_AS, _LONG_LIVED = 1, 2, 64, 65, 71
+_ADD_PATH, _ENHANCED_REFRESH = 69, 70
 _RESTARTING, _NOTIFICATION, _FORWARDING = 0x8000, 0x4000, 0x80
 
 
@@ -51,6 +52,16 @@ class LongLivedGracefulRestart(Struct, frozen=True):
     families: tuple[tuple[Family, bool, int], ...] = ()
 
 
+class AddPath(Struct, frozen=True):
+    """``families``: each with whether the speaker takes, and sends, several paths of a route."""
+
+    families: tuple[tuple[Family, bool, bool], ...] = ()
+
+
+class EnhancedRouteRefresh(Struct, frozen=True):
+    """The speaker says where its answer to ROUTE-REFRESH begins and ends."""
+
+
 class UnknownCapability(Struct, frozen=True):
     """A capability this library does not know."""
 
@@ -64,6 +75,8 @@ Capability: TypeAlias = (
     | FourOctetAs
     | GracefulRestart
     | LongLivedGracefulRestart
+    | AddPath
+    | EnhancedRouteRefresh
     | UnknownCapability
 )
 
@@ -95,6 +108,16 @@ def _long_lived(cursor: Cursor) -> Capability:
     return LongLivedGracefulRestart(tuple(families))
 
 
+def _add_path(cursor: Cursor) -> Capability:
+    """A family with another value than 1 to 3 is ignored (RFC 7911 section 4)."""
+    families = []
+    while len(cursor):
+        family, ways = _family(cursor), cursor.uint(1)
+        if 1 <= ways <= 3:
+            families.append((family, bool(ways & 1), bool(ways & 2)))
+    return AddPath(tuple(families))
+
+
 def decode_capability(code: int, value: bytes) -> Capability:
     """One capability from its own octets. Raises :class:`ProtocolError` 2/0 if malformed."""
     cursor = Cursor(value)
@@ -108,6 +131,10 @@ def decode_capability(code: int, value: bytes) -> Capability:
                 capability = _graceful_restart(cursor)
             case 65:
                 capability = FourOctetAs(cursor.uint(4))
+            case 69:
+                capability = _add_path(cursor)
+            case 70:
+                capability = EnhancedRouteRefresh()
             case 71:
                 capability = _long_lived(cursor)
             case _:
@@ -146,6 +173,12 @@ def encode_capability(capability: Capability) -> bytes:
             for family, forwarding, stale in long_lived:
                 value += family.afi.to_bytes(2, "big")
                 value += bytes((family.safi, _FORWARDING * forwarding)) + stale.to_bytes(3, "big")
+        case AddPath(several):
+            code, value = _ADD_PATH, b""
+            for family, takes, sends in several:
+                value += family.afi.to_bytes(2, "big") + bytes((family.safi, takes | sends << 1))
+        case EnhancedRouteRefresh():
+            code, value = _ENHANCED_REFRESH, b""
         case UnknownCapability(code, value):
             pass
     return bytes((code, len(value))) + value

@@ -40,9 +40,11 @@ that comes up and breaks at once cannot make us busy.
 Losing a session. :class:`Down` names the families whose routes may be kept as stale, and for
 how long: those for which the neighbour announced graceful restart, if it is allowed and the
 loss was not a NOTIFICATION; with the N bit on both sides (RFC 8538) a NOTIFICATION other than
-hard reset keeps them too.
+hard reset keeps them too. Where both sides announced it, long-lived graceful restart (RFC 9494)
+follows for families whose forwarding state the neighbour may have kept. A neighbour that is no
+longer configured is told by a hard reset, if it would keep our routes otherwise.
 
-Sources: RFC 4271 section 8; RFC 4724, 5492, 6286, 6608, 6793, 8538, 9687 (send hold). Timer
+Sources: RFC 4271 section 8; RFC 4724, 5492, 6286, 6608, 6793, 8538, 9494, 9687 (send hold). Timer
 values are upstream's (connect 30 s, hold 90 s), open time its 15 s.
 """
 
@@ -153,7 +155,8 @@ class ReceivedRun:
 class Down:
     """The session is no longer Established.
 
-    Routes of the ``keep`` families may be kept as stale for ``keep_time`` seconds.
+    Routes of the ``keep`` families may be kept as stale for ``keep_time`` seconds, and those of
+    the families in ``long_lived`` as a last resort for the seconds said there after that.
     """
 
     reason: str
@@ -161,6 +164,7 @@ class Down:
     received: Notification | None = None
     keep: frozenset[Family] = frozenset()
     keep_time: float = 0.0
+    long_lived: tuple[tuple[Family, int], ...] = ()
 
 
 Action: TypeAlias = Dial | CancelDial | Write | Drop | Up | Received | ReceivedRun | Down

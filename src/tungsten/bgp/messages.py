@@ -89,11 +89,23 @@ class Notification(Struct, frozen=True):
 
     @property
     def shutdown_text(self) -> str:
-        """The operator's words in an administrative Cease (RFC 9003); bad UTF-8 is replaced."""
+        """The operator's words in an administrative Cease (RFC 9003); bad UTF-8 is replaced.
+
+        A hard reset (RFC 8538) is read for what it says inside.
+        """
+        code, subcode, data = self.code, self.subcode, self.data
+        if (code, subcode) == (ErrorCode.CEASE, CeaseError.HARD_RESET) and len(data) >= 2:
+            code, subcode, data = data[0], data[1], data[2:]
         administrative = (CeaseError.ADMINISTRATIVE_SHUTDOWN, CeaseError.ADMINISTRATIVE_RESET)
-        if self.code != ErrorCode.CEASE or self.subcode not in administrative or not self.data:
+        if code != ErrorCode.CEASE or subcode not in administrative or not data:
             return ""
-        return self.data[1 : 1 + self.data[0]].decode("utf-8", "replace")
+        return data[1 : 1 + data[0]].decode("utf-8", "replace")
+
+
+def shutdown(text: str, subcode: int = CeaseError.ADMINISTRATIVE_SHUTDOWN) -> Notification:
+    """An administrative Cease that tells the other operator why (RFC 9003), in 255 octets."""
+    octets = text.encode()[:255].decode(errors="ignore").encode()
+    return Notification(ErrorCode.CEASE, subcode, bytes((len(octets),)) + octets)
 
 
 class Keepalive(Struct, frozen=True):
@@ -101,7 +113,10 @@ class Keepalive(Struct, frozen=True):
 
 
 class RouteRefresh(Struct, frozen=True):
-    """ROUTE-REFRESH: the sender wants all routes of a family again."""
+    """ROUTE-REFRESH: the sender wants all routes of a family again (``subtype`` 0).
+
+    1 and 2 say that an answer to one begins, and that it ended (RFC 7313).
+    """
 
     family: Family
     subtype: int = 0

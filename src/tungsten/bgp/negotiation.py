@@ -1,7 +1,8 @@
 """What a session may do: what we offer in OPEN, and what both sides' OPENs come to.
 
 Sources: RFC 4271 section 4.2 and 6.2, RFC 4760 section 8, RFC 5492 section 3 and 5, RFC 6286,
-RFC 6793, RFC 4724. A speaker that announces no multiprotocol capability speaks inet only.
+RFC 6793, RFC 4724, RFC 7911, RFC 7313, RFC 9494. A speaker that announces no multiprotocol
+capability speaks inet only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 
 from tungsten.bgp.attributes import Context
 from tungsten.bgp.capabilities import (
+    AddPath,
     Capability,
+    EnhancedRouteRefresh,
     FourOctetAs,
     GracefulRestart,
     LongLivedGracefulRestart,
@@ -30,6 +33,9 @@ class SessionConfig:
     ``restart_time`` 0 announces graceful restart with no families, which tells the neighbour
     that we send End-of-RIB; else ``families`` are announced with our restart time. ``helper``
     keeps a restarting neighbour's routes. ``forwarding`` is the F bit of our families.
+    ``long_lived_time`` above 0 asks neighbours to keep our routes that much longer, as a last
+    resort (RFC 9494), and does the same for them; it needs ``restart_time``. ``add_paths`` are
+    families of which several paths of a route are taken.
     """
 
     name: str
@@ -42,6 +48,8 @@ class SessionConfig:
     four_octet_as: bool = True
     route_refresh: bool = True
     restart_time: int = 0
+    long_lived_time: int = 0
+    add_paths: frozenset[Family] = frozenset()
     restarting: bool = False
     forwarding: bool = True
     restart_notification: bool = True
@@ -76,6 +84,12 @@ class Negotiated:
     route_refresh: bool
     graceful_restart: GracefulRestart | None
     long_lived: LongLivedGracefulRestart | None = None
+    enhanced_refresh: bool = False
+
+    @property
+    def add_paths(self) -> frozenset[Family]:
+        """Families of which the neighbour says several paths of a route."""
+        return self.context.add_paths
 
     @property
     def keepalive_time(self) -> float:
@@ -98,7 +112,7 @@ def our_open(config: SessionConfig) -> Open:
     families = sorted(config.families)
     capabilities: list[Capability] = [Multiprotocol(family) for family in families]
     if config.route_refresh:
-        capabilities.append(RouteRefresh())
+        capabilities += [RouteRefresh(), EnhancedRouteRefresh()]
     if config.four_octet_as:
         capabilities.append(FourOctetAs(config.local_as))
     kept = tuple((f, config.forwarding) for f in families) if config.restart_time else ()
@@ -110,6 +124,15 @@ def our_open(config: SessionConfig) -> Open:
             config.restart_notification and bool(config.restart_time),
         )
     )
+    if config.restart_time and config.long_lived_time:
+        capabilities.append(
+            LongLivedGracefulRestart(
+                tuple((f, config.forwarding, config.long_lived_time) for f in families)
+            )
+        )
+    several = sorted(config.add_paths & config.families)
+    if several:
+        capabilities.append(AddPath(tuple((family, True, False) for family in several)))
     return Open(config.local_as, config.hold_time, config.router_id, tuple(capabilities))
 
 
@@ -141,7 +164,8 @@ def negotiate(config: SessionConfig, theirs: Open) -> Negotiated:
         )
     restart: GracefulRestart | None = None
     long_lived: LongLivedGracefulRestart | None = None
-    wide = refresh = False
+    wide = refresh = enhanced = False
+    several: set[Family] = set()
     for capability in theirs.capabilities:
         match capability:
             case GracefulRestart():
@@ -152,13 +176,22 @@ def negotiate(config: SessionConfig, theirs: Open) -> Negotiated:
                 wide = True
             case RouteRefresh():
                 refresh = True
+            case EnhancedRouteRefresh():
+                enhanced = True
+            case AddPath(families):
+                several |= {family for family, _, sends in families if sends}
     return Negotiated(
         peer_as=theirs.asn,
         router_id=theirs.router_id,
         families=common,
         hold_time=min(config.hold_time, theirs.hold_time),
-        context=Context(config.internal, wide and config.four_octet_as),
+        context=Context(
+            config.internal,
+            wide and config.four_octet_as,
+            frozenset(several) & config.add_paths & common,
+        ),
         route_refresh=refresh and config.route_refresh,
         graceful_restart=restart,
-        long_lived=long_lived,
+        long_lived=long_lived if config.restart_time and config.long_lived_time else None,
+        enhanced_refresh=refresh and enhanced and config.route_refresh,
     )

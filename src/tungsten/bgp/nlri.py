@@ -325,6 +325,9 @@ class NlriResult:
     unusable: list[Nlri] = field(default_factory=list)
     #: Reasons of typed NLRI that were skipped.
     skipped: list[str] = field(default_factory=list)
+    #: Path identifiers of ``routes`` and ``unusable``, if the family has them (RFC 7911).
+    path_ids: list[int] = field(default_factory=list)
+    unusable_ids: list[int] = field(default_factory=list)
 
 
 # --- decoding -----------------------------------------------------------------------------------

@@ -331,7 +331,7 @@ class Session:
     def _runs_of(self, link: Link) -> FindRun | None:
         """Finds runs of UPDATE, as long as the link is Established."""
         find = self._find_run
-        if find is None:
+        if find is None or (link.negotiated is not None and link.negotiated.add_paths):
             return None
         return lambda data, at: find(data, at) if link.state is State.ESTABLISHED else at
 
@@ -469,6 +469,7 @@ class Session:
         was_up = link.state is State.ESTABLISHED
         self.links.remove(link)
         if ending.send is not None:
+            ending.send = self._hard(link, ending.send)
             self._actions.append(Write(link.id, encode_message(ending.send)))
         self._actions.append(Drop(link.id, ending.reason))
         if was_up:
@@ -505,7 +506,24 @@ class Session:
             named = {family for family, _ in restart.families}
             keep = link.negotiated.families & named
         time = float(restart.restart_time) if restart is not None and keep else 0.0
-        return Down(ending.reason, ending.send, ending.received, keep, time)
+        long_lived = link.negotiated.long_lived
+        last = tuple(
+            (family, seconds)
+            for family, _, seconds in (long_lived.families if long_lived is not None else ())
+            if family in keep and seconds
+        )
+        return Down(ending.reason, ending.send, ending.received, keep, time, last)
+
+    def _hard(self, link: Link, say: Notification) -> Notification:
+        """The same as a hard reset, to a neighbour that is left for good and would wait for us."""
+        if (say.code, say.subcode) != (ErrorCode.CEASE, CeaseError.PEER_DECONFIGURED):
+            return say
+        restart = link.negotiated.graceful_restart if link.negotiated is not None else None
+        ours = self.config.restart_time and self.config.restart_notification
+        if not ours or restart is None or not restart.notification:
+            return say
+        data = bytes((say.code, say.subcode)) + say.data
+        return Notification(ErrorCode.CEASE, CeaseError.HARD_RESET, data)
 
     def _keeps_routes(self, restart: GracefulRestart, ending: Ending) -> bool:
         said = ending.send or ending.received

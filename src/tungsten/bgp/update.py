@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from tungsten.bgp.add_path import decode_paths
 from tungsten.bgp.attributes import (
     AttributeStore,
     Code,
@@ -52,18 +53,23 @@ _NO_ATTRIBUTES = SplitBlock({}, [], b"")
 
 
 class Reach(Struct, frozen=True):
-    """Announced routes of one family that share their attributes."""
+    """Announced routes of one family that share their attributes.
+
+    ``path_ids`` are the routes' path identifiers, empty where none were negotiated.
+    """
 
     family: Family
     attributes: PathAttributes
     routes: tuple[Nlri, ...]
+    path_ids: tuple[int, ...] = ()
 
 
 class Unreach(Struct, frozen=True):
-    """Withdrawn routes of one family."""
+    """Withdrawn routes of one family; ``path_ids`` as of :class:`Reach`."""
 
     family: Family
     routes: tuple[Nlri, ...]
+    path_ids: tuple[int, ...] = ()
 
 
 class Update(Struct, frozen=True):
@@ -95,7 +101,12 @@ def _mp_error(code: int, value: bytes, reason: str) -> ProtocolError:
     )
 
 
-def _mp_reach(value: bytes, families: frozenset[Family]) -> _Mp:
+def _nlri(family: Family, data: bytes, context: Context, *, withdraw: bool = False) -> NlriResult:
+    decode = decode_paths if family in context.add_paths else decode_nlri
+    return decode(family, data, withdraw=withdraw)
+
+
+def _mp_reach(value: bytes, families: frozenset[Family], context: Context) -> _Mp:
     if len(value) < 5:
         raise _mp_error(Code.MP_REACH, value, f"length {len(value)}, expected 5 or more")
     family = Family(value[0] << 8 | value[1], value[2])
@@ -107,7 +118,7 @@ def _mp_reach(value: bytes, families: frozenset[Family]) -> _Mp:
         reason = f"{family} next hop length {size}, expected one of {sorted(legal)} that fits"
         raise _mp_error(Code.MP_REACH, value, reason)
     next_hop = _unpack_next_hop(family, value[4:end])
-    return _Mp(family, next_hop, decode_nlri(family, value[end + 1 :]))
+    return _Mp(family, next_hop, _nlri(family, value[end + 1 :], context))
 
 
 def _unpack_next_hop(family: Family, field: bytes) -> bytes:
@@ -116,13 +127,13 @@ def _unpack_next_hop(family: Family, field: bytes) -> bytes:
     return address[12:] if address[:12] == _V4_MAPPED else address
 
 
-def _mp_unreach(value: bytes, families: frozenset[Family]) -> _Mp:
+def _mp_unreach(value: bytes, families: frozenset[Family], context: Context) -> _Mp:
     if len(value) < 3:
         raise _mp_error(Code.MP_UNREACH, value, f"length {len(value)}, expected 3 or more")
     family = Family(value[0] << 8 | value[1], value[2])
     if family not in families:
         return _Mp(family, b"", None)
-    return _Mp(family, b"", decode_nlri(family, value[3:], withdraw=True))
+    return _Mp(family, b"", _nlri(family, value[3:], context, withdraw=True))
 
 
 def _sections(body: bytes) -> tuple[bytes, bytes, bytes]:
@@ -189,9 +200,9 @@ class _Builder:
         self.unreach: list[Unreach] = []
         self.reach: list[Reach] = []
 
-    def withdraw(self, family: Family, routes: list[Nlri]) -> None:
+    def withdraw(self, family: Family, routes: list[Nlri], ids: list[int]) -> None:
         if routes:
-            self.unreach.append(Unreach(family, tuple(routes)))
+            self.unreach.append(Unreach(family, tuple(routes), tuple(ids)))
 
     def parsed(self, mp: _Mp) -> NlriResult | None:
         if mp.result is None:
@@ -200,26 +211,27 @@ class _Builder:
             self.skipped.extend(mp.result.skipped)
         return mp.result
 
-    def plain(self, data: bytes, withdraw: bool) -> list[Nlri]:
+    def plain(self, data: bytes, withdraw: bool) -> NlriResult:
         """The UPDATE's own (IPv4 unicast) routes."""
         if data and INET not in self.families:
             self.ignored.append(INET)
-            return []
-        return decode_nlri(INET, data, withdraw=withdraw).routes
+            return NlriResult()
+        return _nlri(INET, data, self.context, withdraw=withdraw)
 
-    def announce(self, split: SplitBlock, plain: list[Nlri], mp: _Mp | None) -> None:
+    def announce(self, split: SplitBlock, own: NlriResult, mp: _Mp | None) -> None:
         """Decode the attributes for the routes found, and withdraw them if they are unusable."""
+        plain = own.routes
         mp_routes = mp.result.routes if mp and mp.result else []
-        parts: list[tuple[Family, bytes | None, list[Nlri]]] = []
-        if mp and mp_routes:
-            parts.append((mp.family, mp.next_hop, mp_routes))
+        parts: list[tuple[Family, bytes | None, NlriResult]] = []
+        if mp and mp.result and mp_routes:
+            parts.append((mp.family, mp.next_hop, mp.result))
         if plain or not parts:
-            parts.append((INET, None, plain))
+            parts.append((INET, None, own))
         sets = []
         faults: list[Fault] = []
-        for family, next_hop, routes in parts:
+        for family, next_hop, found in parts:
             attributes, faults = self.store.decode(split, self.context, next_hop)
-            sets.append((family, attributes, routes))
+            sets.append((family, attributes, found))
         if not plain:
             faults = [f for f in faults if f.code != Code.NEXT_HOP]
         if mp and mp_routes and _martian_next_hop(mp):
@@ -230,11 +242,12 @@ class _Builder:
             faulty = {f.code for f in self.faults}
             self.faults += _missing(split, self.context, bool(plain), faulty)
         usable = all(f.remedy < Remedy.TREAT_AS_WITHDRAW for f in self.faults)
-        for family, attributes, routes in sets:
-            if usable and routes:
-                self.reach.append(Reach(family, attributes, tuple(routes)))
+        for family, attributes, found in sets:
+            if usable and found.routes:
+                ids = tuple(found.path_ids)
+                self.reach.append(Reach(family, attributes, tuple(found.routes), ids))
             elif not usable:
-                self.withdraw(family, routes)
+                self.withdraw(family, found.routes, found.path_ids)
 
 
 def _martian_next_hop(mp: _Mp) -> bool:
@@ -255,19 +268,20 @@ def decode_update(
     withdrawn, block, nlri = _sections(body)
     builder = _Builder(context, families, store)
     split = split_block(block) if block else _NO_ATTRIBUTES
-    builder.withdraw(INET, builder.plain(withdrawn, withdraw=True))
+    gone = builder.plain(withdrawn, withdraw=True)
+    builder.withdraw(INET, gone.routes, gone.path_ids)
     raw = split.raw
     if Code.MP_UNREACH in raw:
-        mp_withdrawn = _mp_unreach(raw[Code.MP_UNREACH].value, families)
+        mp_withdrawn = _mp_unreach(raw[Code.MP_UNREACH].value, families, context)
         result = builder.parsed(mp_withdrawn)
         if result is not None:
-            builder.withdraw(mp_withdrawn.family, result.routes)
-    reach = _mp_reach(raw[Code.MP_REACH].value, families) if Code.MP_REACH in raw else None
+            builder.withdraw(mp_withdrawn.family, result.routes, result.path_ids)
+    reach = _mp_reach(raw[Code.MP_REACH].value, families, context) if Code.MP_REACH in raw else None
     plain = builder.plain(nlri, withdraw=False)
     if reach is not None:
         result = builder.parsed(reach)
         if result is not None:
-            builder.withdraw(reach.family, result.unusable)
+            builder.withdraw(reach.family, result.unusable, result.unusable_ids)
     has_routes = bool(nlri) or reach is not None
     if has_routes or _more_than_unreach(raw) or split.faults:
         builder.announce(split, plain, reach)

@@ -62,13 +62,18 @@ _log = structlog.get_logger("tungsten.control")
 
 @dataclass(frozen=True, slots=True)
 class OwnBgp:
-    """What this node is to all its neighbours. ``cluster_id`` makes it a route reflector."""
+    """What this node is to all its neighbours. ``cluster_id`` makes it a route reflector.
+
+    ``restart_time`` and ``long_lived_time``, in seconds, are what it announces of graceful restart.
+    """
 
     asn: int
     router_id: bytes
     cluster_id: bytes | None = None
     restart_time: int = 0
     helper: bool = True
+    long_lived_time: int = 0
+    four_octet_as: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,15 +124,23 @@ def own_bgp(graph: ConfigGraph, name: str, asn: int, router_id: bytes) -> OwnBgp
     cluster = params.cluster_id if params is not None else None
     if params is not None:
         asn = params.local_autonomous_system or params.autonomous_system or asn
-    restart_time, helper = 0, True
+    restart_time, helper, long_lived_time, four_octet_as = 0, True, 0, True
     for resource in graph.resources("global-system-config"):
         assert isinstance(resource, GlobalSystemConfig)
+        four_octet_as = resource.enable_4byte_as is not False or asn > 0xFFFF
         restart = resource.graceful_restart_parameters
         if restart is not None and restart.enable:
             restart_time = min(restart.restart_time or 300, 4095)
             helper = restart.bgp_helper_enable is not False
+            long_lived_time = min(restart.long_lived_restart_time or 0, 0xFFFFFF)
     return OwnBgp(
-        asn, router_id, cluster.to_bytes(4, "big") if cluster else None, restart_time, helper
+        asn,
+        router_id,
+        cluster.to_bytes(4, "big") if cluster else None,
+        restart_time,
+        helper,
+        long_lived_time,
+        four_octet_as,
     )
 
 
@@ -203,8 +216,11 @@ def _neighbor(
         families=families,
         hold_time=said.hold_time or mine.hold_time or defaults.hold_time,
         passive=bool(said.passive),
+        four_octet_as=own.four_octet_as,
         restart_time=own.restart_time,
+        long_lived_time=own.long_lived_time,
         helper=own.helper,
+        add_paths=families - {ROUTE_TARGET},
     )
     peer = PeerConfig(
         session=session,

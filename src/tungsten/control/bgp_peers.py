@@ -21,23 +21,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from tungsten.bgp.attributes import Remedy
 from tungsten.bgp.errors import CeaseError, ErrorCode, ProtocolError, UsageError
-from tungsten.bgp.families import ROUTE_TARGET, Family
+from tungsten.bgp.families import ERM_VPN, ROUTE_TARGET, Family
 from tungsten.bgp.fsm import Down
-from tungsten.bgp.messages import Keepalive, Notification, RouteRefresh, encode_message
+from tungsten.bgp.messages import Keepalive, Notification, RouteRefresh, encode_message, shutdown
 from tungsten.bgp.negotiation import Negotiated
 from tungsten.bgp.nlri import Nlri, UnknownEvpn
 from tungsten.bgp.nlri import RouteTarget as Wish
 from tungsten.bgp.transport import Peer, Speaker
-from tungsten.bgp.update import Update, pack_end_of_rib
+from tungsten.bgp.update import Reach, Unreach, Update, pack_end_of_rib
 
+from .bgp_complaints import Complaints
 from .bgp_config import (
     TABLES,
     BgpDefaults,
@@ -47,6 +47,7 @@ from .bgp_config import (
     own_bgp,
     packed_address,
 )
+from .bgp_long_lived import make_long_lived
 from .bgp_ribout import BgpRibOut
 from .bgp_routes import (
     Exporter,
@@ -60,11 +61,11 @@ from .bgp_routes import (
 from .bgp_targets import OwnWishes, Wishes
 from .config_graph import ConfigGraph
 from .instances import Instances
-from .paths import ATTRIBUTES, PathFlag, Protocol, Source
+from .paths import ATTRIBUTES, Protocol, Source
 from .tables import Rib, Table
+from .tree_tables import before_trees
 
 if TYPE_CHECKING:
-    from .core._core import FeedResult
     from .core.speaking import UpdateReader
 
 WISHES_TIME = 30.0
@@ -87,6 +88,7 @@ class Neighbor:
         )
         self.peer: Peer | None = None
         self.counters: Counter[str] = Counter()
+        self.complaints = Complaints(session.name, self.counters)
         self.families: frozenset[Family] = frozenset()
         self.wishes: Wishes | None = None
         self.flaps = 0
@@ -95,6 +97,9 @@ class Neighbor:
         self._wishes_due = 0.0
         self._unfinished: set[Family] = set()
         self._stale: dict[Family, float] = {}
+        self._long_lived: dict[Family, float] = {}
+        self._answering: set[Family] = set()
+        self._marks_answers = False
         self._held: Counter[Family] = Counter()
         self._told = False
         self._reader: UpdateReader | None = None
@@ -128,13 +133,20 @@ class Neighbor:
     def up(self, peer: Peer, negotiated: Negotiated) -> None:
         """Take the neighbour's routes, and tell it ours."""
         self.source.router_id = negotiated.router_id
+        self.source.joins_trees = ERM_VPN in negotiated.families
         self.families = negotiated.families
         self._held.clear()
         self._unfinished = set(negotiated.families)
-        restart = negotiated.graceful_restart
+        self._answering.clear()
+        self._marks_answers = negotiated.enhanced_refresh
+        restart, last = negotiated.graceful_restart, negotiated.long_lived
         kept = {f for f, forwarding in restart.families if forwarding} if restart else set()
+        if last is not None:
+            outlasted = self._stale.keys() - self._long_lived.keys()
+            kept |= {f for f, forwarding, _ in last.families if forwarding and f in outlasted}
         for family in [family for family in self._stale if family not in kept]:
             self._sweep(family)
+        self._long_lived.clear()
         now = self.owner.now()
         for family in self._stale:
             self._stale[family] = now + self.owner.end_of_rib_time
@@ -152,8 +164,14 @@ class Neighbor:
         self.owner.joined(self, negotiated)
 
     def find_run(self, data: bytes, at: int) -> int:
-        """Where a run of UPDATE messages ends (RunReader)."""
-        return self.owner.find_run(data, at)
+        """Where a run of UPDATE messages ends (RunReader); without a reader they come singly.
+
+        So do messages that may be about replication trees, which no reader reads.
+        """
+        if self._reader is None:
+            return at
+        end = self.owner.find_run(data, at)
+        return before_trees(data, at, end) if self.source.joins_trees else end
 
     def updates(self, peer: Peer, run: bytes) -> ProtocolError | None:
         """Routes of the neighbour, many messages at once (RunReader)."""
@@ -161,7 +179,7 @@ class Neighbor:
             return None
         result = self._reader.feed(run)
         peer.counters["updates_in"] += result.messages
-        self._note(result)
+        self.complaints.note(result)
         for afi, safi, change in result.held:
             self._held[Family(afi, safi)] += change
         if self.wishes is not None and result.wishes:
@@ -176,50 +194,32 @@ class Neighbor:
             self._check_limits(peer)
         return None
 
-    def _note(self, result: FeedResult) -> None:
-        """Count and log what was wrong with messages."""
-        for code, remedy, count in result.faults:
-            self.counters[f"attribute {code}: {Remedy(remedy).name.lower()}"] += count
-        for afi, safi, count in result.ignored:
-            self._ignore(Family(afi, safi), count)
-        for reason, count in result.unusable:
-            self.counters[reason] += count
-        for flags, count in result.infeasible:
-            self.counters[str(PathFlag(flags).name).lower()] += count
-        if result.skipped:
-            self._skip(result.skipped, result.skipped_reason)
-        if result.fault is not None:
-            code, remedy, reason, _, _ = result.fault
-            self._log_fault(code, Remedy(remedy), reason)
-
     def received(self, peer: Peer, message: Update | RouteRefresh) -> None:
         """Routes of the neighbour, or its wish to hear ours again."""
         if isinstance(message, RouteRefresh):
-            self.counters["route refresh received"] += 1
-            if message.subtype == 0 and message.family in self.families:
-                self.owner.refresh(self, message.family)
+            self._refreshed(message)
             return
-        self._count(message)
+        self.complaints.count(message)
         for gone in message.unreach:
-            for route in gone.routes:
-                self._withdraw(gone.family, route)
+            for route, path_id in _numbered(gone):
+                self._withdraw(gone.family, route, path_id)
         for news in message.reach:
             attributes = taken_attributes(news.attributes, self.config, news.family)
             flags = path_flags(attributes, self.owner.own, self.config)
             if flags:
                 self.counters[str(flags.name).lower()] += len(news.routes)
             table = self.table(news.family)
-            for route in news.routes:
+            for route, path_id in _numbered(news):
                 try:
-                    path = read_route(route, attributes, flags, self.source)
+                    path = read_route(route, attributes, flags, self.source, path_id)
                     self._admit(route)
                 except Unusable as reason:
                     self.counters[str(reason)] += 1
-                    self._withdraw(news.family, route)
+                    self._withdraw(news.family, route, path_id)
                     continue
                 if isinstance(route, Wish):
                     self._wish(table, route)
-                self._held[news.family] += self._is_new(table, route)
+                self._held[news.family] += self._is_new(table, route, path_id)
                 table.add(route.key, path)
         if message.end_of_rib is not None:
             self._end_of_rib(message.end_of_rib)
@@ -238,6 +238,7 @@ class Neighbor:
         self.wishes = None
         self._reader = None
         due = self.owner.now() + down.keep_time
+        self._long_lived = {family: float(seconds) for family, seconds in down.long_lived}
         for family in self.families:
             if family in down.keep and family != ROUTE_TARGET:
                 if self.owner.rib.stale(self.source, [self.table(family)]):
@@ -252,48 +253,19 @@ class Neighbor:
 
     # --- its routes
 
-    def _count(self, message: Update) -> None:
-        for fault in message.faults:
-            self.counters[f"attribute {fault.code}: {fault.remedy.name.lower()}"] += 1
-        for family in message.ignored:
-            self._ignore(family, 1)
-        if message.skipped:
-            self._skip(len(message.skipped), message.skipped[0])
-        if message.faults:
-            first = message.faults[0]
-            self._log_fault(first.code, first.remedy, first.reason)
-
-    def _ignore(self, family: Family, count: int) -> None:
-        if not self.counters[f"family {family} not negotiated"]:
-            _log.warning("family_ignored", neighbor=self.name, family=str(family))
-        self.counters[f"family {family} not negotiated"] += count
-
-    def _skip(self, count: int, reason: str) -> None:
-        self.counters["routes skipped"] += count
-        _log.warning("routes_skipped", neighbor=self.name, reason=reason)
-
-    def _log_fault(self, code: int, remedy: Remedy, reason: str) -> None:
-        _log.warning(
-            "attribute_fault",
-            neighbor=self.name,
-            attribute=code,
-            remedy=remedy.name.lower(),
-            reason=reason,
-        )
-
     def _admit(self, route: Nlri) -> None:
         if isinstance(route, UnknownEvpn) and self.owner.own.cluster_id is None:
             raise Unusable("unknown EVPN type")
 
-    def _is_new(self, table: Table, route: Nlri) -> bool:
+    def _is_new(self, table: Table, route: Nlri, path_id: int = 0) -> bool:
         known = table.get(route.key)
-        path = known.find((self.source, 0, None)) if known is not None else None
+        path = known.find((self.source, path_id, None)) if known is not None else None
         return path is None or path.is_stale
 
-    def _withdraw(self, family: Family, route: Nlri) -> None:
+    def _withdraw(self, family: Family, route: Nlri, path_id: int = 0) -> None:
         table = self.table(family)
-        counted = not self._is_new(table, route)
-        if table.withdraw(route.key, self.source):
+        counted = not self._is_new(table, route, path_id)
+        if table.withdraw(route.key, self.source, path_id):
             self._held[family] -= counted
             if isinstance(route, Wish) and self.wishes is not None:
                 self.wishes.remove(route)
@@ -303,6 +275,28 @@ class Neighbor:
         if self.wishes is not None and self._is_new(table, route):
             self.wishes.add(route)
             self.owner.on_work()
+
+    def _refreshed(self, message: RouteRefresh) -> None:
+        """It wants to hear a family again, or its answer to that begins or ends (RFC 7313)."""
+        family = message.family
+        if family not in self.families or message.subtype > 2:
+            self.counters["route refresh ignored"] += 1
+        elif message.subtype == 0:
+            self.counters["route refresh received"] += 1
+            self.owner.refresh(self, family)
+            if self._marks_answers and family not in self._unfinished:
+                self._answering.add(family)
+                self._say(RouteRefresh(family, 1))
+        elif message.subtype == 1 and family != ROUTE_TARGET:
+            if self.owner.rib.stale(self.source, [self.table(family)]):
+                self._held[family] = 0
+                self._stale[family] = self.owner.now() + self.owner.end_of_rib_time
+        elif message.subtype == 2 and family in self._stale:
+            self._sweep(family)
+
+    def _say(self, message: RouteRefresh) -> None:
+        if self.peer is not None and self.peer.established:
+            self.peer.send(encode_message(message))
 
     def _end_of_rib(self, family: Family) -> None:
         if family in self._stale:
@@ -317,6 +311,17 @@ class Neighbor:
         if count:
             _log.info("stale_routes_swept", neighbor=self.name, family=str(family), count=count)
 
+    def _outlasted(self, family: Family, now: float) -> None:
+        """The time of a family's stale routes is over; a long-lived one may follow."""
+        seconds = self._long_lived.pop(family, 0.0)
+        count = make_long_lived(self.owner.rib, self.source, self.table(family)) if seconds else 0
+        if not count:
+            self._sweep(family)
+            return
+        self._stale[family] = now + seconds
+        names = {"neighbor": self.name, "family": str(family)}
+        _log.warning("routes_long_lived", **names, count=count, seconds=seconds)
+
     def _check_limits(self, peer: Peer) -> None:
         for family, most, rest in self.config.prefix_limits:
             if self._held[family] > most:
@@ -330,12 +335,13 @@ class Neighbor:
     def drop_all(self) -> None:
         """Forget everything it has said."""
         self._stale.clear()
+        self._long_lived.clear()
         self.owner.rib.drop(self.source)
 
     def tick(self, now: float) -> None:
         """End what has waited too long."""
         for family in [family for family, due in self._stale.items() if now >= due]:
-            self._sweep(family)
+            self._outlasted(family, now)
         if self.wishes is not None and 0 < self._wishes_due <= now:
             self._wishes_due = 0.0
             self.owner.on_work()
@@ -379,9 +385,18 @@ class Neighbor:
                 if not out.is_behind(self):
                     self._unfinished.discard(out.family)
                     self.deliver(pack_end_of_rib(out.family), 1)
+        for out in outs:
+            if out.family in self._answering and not out.is_behind(self):
+                self._answering.discard(out.family)
+                self._say(RouteRefresh(out.family, 2))
         if self._told and self.peer is not None and self.peer.established:
             self._told = False
             self.peer.send(_KEEPALIVE)
+
+
+def _numbered(said: Reach | Unreach) -> Iterable[tuple[Nlri, int]]:
+    """Routes with their path identifiers, 0 where none were negotiated."""
+    return zip(said.routes, said.path_ids or (0,) * len(said.routes), strict=True)
 
 
 class BgpPeers:
@@ -419,6 +434,8 @@ class BgpPeers:
     async def stop(self) -> None:
         """Close all sessions; neighbours are told."""
         if self.speaker is not None:
+            for address in list(self.speaker.peers):
+                self.speaker.remove(address, shutdown("the control node stops"))
             await self.speaker.stop()
             self.speaker = None
 
@@ -444,7 +461,7 @@ class BgpPeers:
         wanted = {config.peer.address: config for config in self._wanted}
         for address, neighbor in list(self.neighbors.items()):
             if wanted.get(address) != neighbor.config or neighbor.own != self.own:
-                self._remove(address, gone=address not in wanted)
+                self._remove(address, wanted.get(address))
         for address, config in wanted.items():
             if address not in self.neighbors:
                 self._add(config)
@@ -469,11 +486,16 @@ class BgpPeers:
         self._by_source[neighbor.source] = neighbor
         _log.info("neighbor_added", neighbor=config.name, address=config.peer.address)
 
-    def _remove(self, address: str, gone: bool) -> None:
+    def _remove(self, address: str, after: NeighborConfig | None) -> None:
         assert self.speaker is not None
         neighbor = self.neighbors.pop(address)
-        code = CeaseError.PEER_DECONFIGURED if gone else CeaseError.CONFIGURATION_CHANGE
-        self.speaker.remove(address, Notification(ErrorCode.CEASE, code))
+        if after is None:
+            say = Notification(ErrorCode.CEASE, CeaseError.PEER_DECONFIGURED)
+        elif after.admin_down:
+            say = shutdown("administratively down")
+        else:
+            say = Notification(ErrorCode.CEASE, CeaseError.CONFIGURATION_CHANGE)
+        self.speaker.remove(address, say)
         neighbor.drop_all()
         self._by_source.pop(neighbor.source, None)
         _log.info("neighbor_removed", neighbor=neighbor.name, address=address)
@@ -497,6 +519,7 @@ class BgpPeers:
                 neighbor.config.as_override,
                 neighbor.config.private_as,
                 neighbor.config.encapsulations_of(family),
+                negotiated.long_lived is not None,
             )
             out = self._outs.get((family, policy))
             if out is None:

@@ -45,6 +45,7 @@ from tungsten.bgp.nlri import (
 )
 
 from .bgp_config import NeighborConfig, OwnBgp
+from .bgp_long_lived import told_without_long_lived
 from .paths import ATTRIBUTES, DEFAULT_LOCAL_PREFERENCE, NO_RD, Path, PathFlag, Protocol, Source
 from .tables import Table, nlri_of
 
@@ -112,7 +113,9 @@ def taken_attributes(
     return ATTRIBUTES.intern(attributes)
 
 
-def read_route(route: Nlri, attributes: PathAttributes, flags: PathFlag, source: Source) -> Path:
+def read_route(
+    route: Nlri, attributes: PathAttributes, flags: PathFlag, source: Source, path_id: int = 0
+) -> Path:
     """The path a neighbour's route makes. Raises :class:`Unusable`."""
     label, label2, rd, esi = 0, 0, NO_RD, ESI_ZERO
     vxlan = _VXLAN in attributes.extended_communities
@@ -143,6 +146,7 @@ def read_route(route: Nlri, attributes: PathAttributes, flags: PathFlag, source:
         label,
         label2,
         rd,
+        path_id,
         flags=flags,
         esi=esi,
         modified=time.time(),
@@ -162,7 +166,10 @@ def _number(label_field: int, tag: int, vxlan: bool) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ExportPolicy:
-    """What decides how a route is told: neighbours with equal policies are told the same."""
+    """What decides how a route is told: neighbours with equal policies are told the same.
+
+    ``long_lived`` neighbours know what long-lived stale routes are (RFC 9494).
+    """
 
     internal: bool
     four_octet_as: bool
@@ -172,6 +179,7 @@ class ExportPolicy:
     as_override: bool = False
     private_as: str = ""
     encapsulations: tuple[bytes, ...] = ()
+    long_lived: bool = True
 
 
 class Exporter:
@@ -209,10 +217,13 @@ class Exporter:
     def _make(self, a: PathAttributes, originator: bytes) -> PathAttributes | None:
         if communities.NO_ADVERTISE in a.communities:
             return None
+        usable = a if self.policy.long_lived else told_without_long_lived(a, self.policy.internal)
+        if usable is None:
+            return None
         extended = () if self.family in _INTERNET else self._encapsulated(a.extended_communities)
         if self.policy.internal:
-            return self._internal(a, extended, originator)
-        return self._external(a, extended)
+            return self._internal(usable, extended, originator)
+        return self._external(usable, extended)
 
     def _encapsulated(self, carried: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """Communities with the neighbours' own encapsulations, if any are set."""

@@ -129,6 +129,7 @@ class CompiledRibOut(BgpRibOut):
             policy.as_override,
             policy.private_as,
             list(policy.encapsulations),
+            policy.long_lived,
             own.cluster_id or b"",
             is_client,
             wants,

@@ -17,6 +17,7 @@ enum PrivateAs : u8 { KEEP, REMOVE, REMOVE_ALL, REPLACE_ALL };
 struct Policy {
     Family family = INET;
     bool internal = false, four_octet_as = true, client = false, as_override = false, reflector = false;
+    bool long_lived = true;
     u8 cluster_id[4] = {0, 0, 0, 0};
     PrivateAs private_as = KEEP;
     u32 local_as = 0, peer_as = 0;

@@ -175,7 +175,7 @@ struct BoundRibOut {
 
 BoundRibOut *make_rib_out(Core &core, u32 table, bool internal, bool four, bool client, u32 local_as, u32 peer_as,
                           bool as_override, const std::string &private_as, const std::vector<nb::bytes> &encapsulations,
-                          const nb::bytes &cluster_id, std::function<bool(u32)> is_client,
+                          bool long_lived, const nb::bytes &cluster_id, std::function<bool(u32)> is_client,
                           std::function<bool(u32, nb::list)> wants) {
     Policy policy;
     policy.family = core.rib->tables[checked_table(*core.rib, table)].family;
@@ -189,6 +189,7 @@ BoundRibOut *make_rib_out(Core &core, u32 table, bool internal, bool four, bool 
     if (private_as == "remove-all") policy.private_as = REMOVE_ALL;
     if (private_as == "replace-all") policy.private_as = REPLACE_ALL;
     policy.encapsulations = communities_of(encapsulations);
+    policy.long_lived = long_lived;
     policy.reflector = cluster_id.size() != 0;
     if (policy.reflector) std::memcpy(policy.cluster_id, sized(cluster_id, 4, "a cluster id").data, 4);
     Rib *rib = core.rib.get();

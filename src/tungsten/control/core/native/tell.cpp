@@ -67,11 +67,24 @@ void prepend(Octets path, u32 asn, Buffer &out) {
     out.put(joins ? path.from(2) : path);
 }
 
+// For a neighbour that does not know long-lived stale routes: last choice, and not beyond it.
+void tell_as_last_choice(Values &v, Buffer &communities) {
+    constexpr u32 NO_EXPORT = 0xFFFFFF01;
+    v.has_local_preference = true;
+    v.local_preference = 0;
+    for (std::size_t at = 0; at + 4 <= v.communities.size; at += 4)
+        if (be32(v.communities.data + at) == NO_EXPORT) return;
+    communities.put(v.communities);
+    communities.put_32(NO_EXPORT);
+    v.communities = communities.view();
+}
+
 } // namespace
 
 bool may_tell(const Policy &policy, const Attributes &a) {
     if (a.has(NO_ADVERTISE_SET)) return false;
     if (policy.internal) return true;
+    if (a.has(LLGR) && !policy.long_lived) return false;
     if (a.has(NO_EXPORT_SET)) return false;
     return policy.as_override || !passed(a.as_path(), policy.peer_as);
 }
@@ -79,7 +92,8 @@ bool may_tell(const Policy &policy, const Attributes &a) {
 bool encode_told(const Policy &policy, const Attributes &a, const Source &source, Buffer &out) {
     Values v = values_of(a.next_hop(), a.block());
     if (policy.family == INET && v.next_hop.size != 4) return false;
-    Buffer extended, clusters, path, kept;
+    Buffer extended, clusters, path, kept, marked;
+    if (a.has(LLGR) && !policy.long_lived) tell_as_last_choice(v, marked);
     const bool internet = policy.family == INET || policy.family == INET6;
     if (internet) {
         v.extended = {};
