@@ -2,9 +2,10 @@
 
 A pure function of operational state and numbers. Per prefix that active interfaces originate
 (:mod:`tungsten.agent.local_prefixes`): an inet route with the label of its interfaces. Per active
-interface: its MAC alone and with each address as EVPN routes with
-its frame label (or the VNI where VXLAN comes first); per VRF that floods here: the broadcast
-MAC, with the flood label. Only what this host originates is told, never what it derived.
+interface: its MAC alone and with each address as EVPN routes with its frame label (or the VNI
+where VXLAN comes first); per VRF that floods here: the broadcast MAC, with the flood label. Hosts
+take no part in replication trees, and say so there. Only what this host originates is told, never
+what it derived.
 """
 
 from __future__ import annotations
@@ -145,4 +146,5 @@ def _broadcast(vrf: Vrf, origin: Origin) -> EnetItem:
         next_hops=(hop,) if hop else (),
         virtual_network=vrf.network,
         local_preference=LOW,
+        edge_replication_not_supported=True,
     )

@@ -22,6 +22,7 @@ import structlog
 from tungsten.bgp import communities
 from tungsten.bgp.attributes import Origin
 from tungsten.bgp.families import (
+    ERM_VPN,
     EVPN,
     FAMILIES,
     INET,
@@ -53,6 +54,7 @@ TABLES: dict[Family, str] = {
     INET6_VPN: "bgp.l3vpn-inet6.0",
     EVPN: "bgp.evpn.0",
     ROUTE_TARGET: "bgp.rtarget.0",
+    ERM_VPN: "bgp.ermvpn.0",
 }
 _DEFAULT_FAMILIES = ["inet", "inet-vpn"]
 _AS_A_SERVICE = ("bgpaas-server", "bgpaas-client")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from tungsten.bgp.families import EVPN, INET, INET6, Family
+from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET6, Family
 
 from .replication import Replication
 from .tables import MASTER, Rib, Table
@@ -116,7 +116,8 @@ class Instances:
         """Create an instance or change it."""
         instance = self._instances.get(config.name)
         if instance is None:
-            self._make(config, (INET, INET6, EVPN))
+            trees = (ERM_VPN,) if self.rib.keeps_trees else ()
+            self._make(config, (INET, INET6, EVPN, *trees))
             return
         if instance.config == config:
             return

@@ -88,6 +88,11 @@ class Tree(Generic[M]):
         return not self._slots and not self._waiting
 
     @property
+    def is_short(self) -> bool:
+        """Whether somebody waits for a label."""
+        return bool(self._waiting)
+
+    @property
     def members(self) -> Sequence[M]:
         """Who is in it, by slot."""
         return self._slots
@@ -147,7 +152,7 @@ class Tree(Generic[M]):
         changed.discard(member)
         if self._forest == member:
             self._forest = None
-        return changed | self._elect() | self.admit(place.labels)
+        return changed | self._elect() | self.admit()
 
     def _relabel(self, member: M, place: _Place, block: tuple[int, int], labels: Labels) -> set[M]:
         """Another block: the label stays if the new one holds it."""
@@ -163,12 +168,11 @@ class Tree(Generic[M]):
         place.label, place.block, place.labels = label, block, labels
         return {member, *self.neighbours(member)}
 
-    def admit(self, labels: Labels) -> set[M]:
-        """Let those in that waited for a label of this agent."""
+    def admit(self) -> set[M]:
+        """Let those in that waited for a label and find one now; whose links changed."""
         changed: set[M] = set()
-        for member, (block, its) in list(self._waiting.items()):
-            if its is labels:
-                changed |= self.join(member, block, its)
+        for member, (block, labels) in list(self._waiting.items()):
+            changed |= self.join(member, block, labels)
         return changed
 
     def _elect(self) -> set[M]:

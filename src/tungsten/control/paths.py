@@ -61,7 +61,9 @@ _RANK = {
 class Source:
     """Someone who reports routes. ``address`` and ``router_id`` are packed IPv4 addresses.
 
-    ``external`` tells an eBGP peer. Its owner may change the fields between sessions.
+    ``external`` tells an eBGP peer, ``joins_trees`` whether broadcasts reach what is behind it
+    over replication trees, where that takes part in them. Its owner may change the fields between
+    sessions.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Source:
     address: bytes = b""
     router_id: bytes = b""
     external: bool = False
+    joins_trees: bool = True
 
     @property
     def is_local(self) -> bool:

@@ -16,7 +16,9 @@ it goes, and never depends on when anything was said.
 EVPN differs: MAC and inclusive multicast routes enter only VRFs of their origin network, prefix
 routes (type 5) any importer, broadcast MACs and segments nowhere. A route from outside that
 names no origin network belongs to the network that exports its target, if just one does; when
-several do, to whichever importing network exports it.
+several do, to whichever importing network exports it. So do the routes of replication trees
+(erm-vpn), which moreover go between VRFs by the VPN table only; an agent's place in one (type 0)
+never leaves.
 
 The index from target to routes makes a change of an instance find the routes it concerns.
 """
@@ -31,7 +33,7 @@ import msgspec
 
 from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes
-from tungsten.bgp.families import EVPN, INET, INET6, INET6_VPN, INET_VPN, Family
+from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET6, INET6_VPN, INET_VPN, Family
 
 from .paths import ATTRIBUTES, NO_RD, Path, PathIdentity
 from .tables import Rib, Route, Table
@@ -41,7 +43,14 @@ if TYPE_CHECKING:
 
 Copies = dict[tuple[Table, bytes, PathIdentity], Path]
 _BROADCAST = b"\xff" * 6
-_VRF_OF_VPN: dict[Family, Family] = {INET_VPN: INET, INET6_VPN: INET6, EVPN: EVPN}
+_VRF_OF_VPN: dict[Family, Family] = {
+    INET_VPN: INET,
+    INET6_VPN: INET6,
+    EVPN: EVPN,
+    ERM_VPN: ERM_VPN,
+}
+#: Families whose keys begin with a type, then the distinguisher.
+_TYPED = (EVPN, ERM_VPN)
 
 
 class Replication:
@@ -146,7 +155,7 @@ class Replication:
         targets: set[bytes],
     ) -> None:
         table, config = route.table, instance.config
-        if table.family == EVPN and not _may_leave(route.key):
+        if not _may_leave(table.family, route.key):
             return
         held = path.attributes.extended_communities
         carried = list(held)
@@ -165,6 +174,8 @@ class Replication:
         if path.rd != NO_RD:
             vpn_key = _with_rd(table.family, route.key, path.rd)
             copies[self._rib.vpn_table(table.family), vpn_key, copy.identity] = copy
+        if table.family == ERM_VPN:
+            return
         for other in self._importers(mine):
             if other is not instance and self._admits(other, table.family, route.key, network):
                 copies[other.tables[table.family], route.key, copy.identity] = copy
@@ -176,7 +187,7 @@ class Replication:
         if not mine:
             return
         family = _VRF_OF_VPN[route.table.family]
-        if family == EVPN and not _may_leave(route.key):
+        if not _may_leave(family, route.key):
             return
         rd, key = _without_rd(family, route.key)
         network = self._origin_of(carried, mine)
@@ -213,7 +224,7 @@ class Replication:
     def _admits(self, instance: Instance, family: Family, key: bytes, network: int) -> bool:
         if family not in instance.tables:
             return False
-        if family != EVPN or key[0] == 5:
+        if family not in _TYPED or (family == EVPN and key[0] == 5):
             return True
         return bool(network) and instance.config.network_index == network
 
@@ -224,25 +235,29 @@ class Replication:
         return communities.origin_vn(self.asn, index & 0xFFFF)
 
 
-def _may_leave(key: bytes) -> bool:
-    """Whether an EVPN route may be copied at all."""
+def _may_leave(family: Family, key: bytes) -> bool:
+    """Whether a route may be copied at all."""
+    if family == ERM_VPN:
+        return key[0] != 0
+    if family != EVPN:
+        return True
     if key[0] == 2:
         return key[13:19] != _BROADCAST
     return key[0] in (3, 5)
 
 
 def _with_rd(family: Family, key: bytes, rd: bytes) -> bytes:
-    if family == EVPN:
+    if family in _TYPED:
         return key[:1] + rd + key[9:]
     return rd + key
 
 
 def _without_rd(family: Family, key: bytes) -> tuple[bytes, bytes]:
     """Distinguisher and VRF key. Inclusive multicast keeps its own: members must not merge."""
-    if family != EVPN:
+    if family not in _TYPED:
         return key[:8], key[8:]
     rd = key[1:9]
-    if key[0] == 3:
+    if family == EVPN and key[0] == 3:
         return rd, key
     return rd, key[:1] + NO_RD + key[9:]
 

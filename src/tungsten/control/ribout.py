@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tungsten.bgp.families import EVPN
 from tungsten.xmpp.routes import Item
 from tungsten.xmpp.stanzas import (
     ITEMS_PER_RETRACT,
@@ -60,7 +59,7 @@ class RibOut:
 
     ``show`` makes the item of a route; ``owner_of`` names the one member a private route is
     for, or None for a route that all get. ``on_work`` is called when there is something to
-    flush.
+    flush. ``related`` adds to changed routes those whose items change with them.
     """
 
     def __init__(
@@ -72,6 +71,7 @@ class RibOut:
         show: Callable[[Route], Item | None],
         owner_of: Callable[[Route], Member | None],
         on_work: Callable[[RibOut], None],
+        related: Callable[[Table, list[Route]], list[Route]] = lambda _, routes: routes,
     ) -> None:
         self.family = family
         self.instance = instance
@@ -80,6 +80,7 @@ class RibOut:
         self._show = show
         self._owner_of = owner_of
         self._on_work = on_work
+        self._related = related
         self._members: dict[Member, int] = {}
         self._free: list[int] = []
         self._items: dict[bytes, bytes] = {}
@@ -154,21 +155,10 @@ class RibOut:
         everyone = 0
         for bit in self._members.values():
             everyone |= bit
-        for route in self._with_floods(table, routes):
+        for route in self._related(table, routes):
             self._change(route, everyone)
         if self._pending:
             self._on_work(self)
-
-    def _with_floods(self, table: Table, routes: list[Route]) -> list[Route]:
-        """Add the private routes when a member of the flooding came, went or changed."""
-        if not self._private or not any(is_inclusive_multicast(route) for route in routes):
-            return routes
-        found = dict.fromkeys(routes)
-        for key in self._private:
-            route = table.get(key)
-            if route is not None:
-                found[route] = None
-        return list(found)
 
     def _change(self, route: Route, everyone: int) -> None:
         key = route.key
@@ -250,11 +240,6 @@ class RibOut:
             self._holders.pop(key, None)
             self._ids.pop(key, None)
             self._private.pop(key, None)
-
-
-def is_inclusive_multicast(route: Route) -> bool:
-    """Whether a route says who takes part in flooding (EVPN type 3)."""
-    return route.table.family == EVPN and route.key[0] == 3
 
 
 def _chunks(encoded: list[bytes], most: int) -> list[list[bytes]]:

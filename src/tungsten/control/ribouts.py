@@ -8,19 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tungsten.bgp.families import EVPN, INET, INET6, Family
+from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET6, Family
 from tungsten.xmpp import stanzas
 from tungsten.xmpp.stanzas import Item
 from tungsten.xmpp.stream import CONTROL_JID
 
 from .agents import Agent
+from .flooding import FloodLists
 from .instances import Instance, Instances
 from .paths import Source
 from .ribout import RibOut
-from .tables import Route
-from .xmpp_routes import is_broadcast, show_flood, show_route
+from .tables import Route, Table
+from .xmpp_routes import NATIVE, is_broadcast, show_route
 
-_XMPP_FAMILY = {INET: stanzas.INET, INET6: stanzas.INET6, EVPN: stanzas.EVPN}
+_XMPP_FAMILY = {
+    INET: stanzas.INET,
+    INET6: stanzas.INET6,
+    EVPN: stanzas.EVPN,
+    ERM_VPN: stanzas.MULTICAST,
+}
 
 
 class RibOuts:
@@ -28,6 +34,9 @@ class RibOuts:
 
     def __init__(self, instances: Instances, agent_of: Callable[[Source], Agent | None]) -> None:
         self.on_work: Callable[[], None] | None = None
+        #: Makes the item of an agent's place in a replication tree.
+        self.show_place: Callable[[Route], Item | None] = lambda _: None
+        self._floods: dict[str, FloodLists] = {}
         self._instances = instances
         self._agent_of = agent_of
         self._ribouts: dict[tuple[str, Family], RibOut] = {}
@@ -50,6 +59,8 @@ class RibOuts:
             if ribout is not None and not ribout.members:
                 ribout.attach(None)
                 del self._ribouts[instance, family]
+                if family == EVPN:
+                    self._floods.pop(instance, None)
 
     def attach(self, instance: Instance) -> None:
         """An instance has come."""
@@ -105,6 +116,7 @@ class RibOuts:
                 show=self._show,
                 owner_of=self._owner_of,
                 on_work=self._has_work,
+                related=self._related,
             )
             self._ribouts[name, family] = ribout
             instance = self._instances.get(name)
@@ -116,16 +128,31 @@ class RibOuts:
         instance = self._instances.get(route.table.instance)
         if instance is None:
             return None
+        if route.table.family == ERM_VPN:
+            return self.show_place(route)
         if route.table.family == EVPN and is_broadcast(route.key):
-            return show_flood(route)
+            return self._lists(route.table).show(route)
         return show_route(route, instance, self._instances)
 
     def _owner_of(self, route: Route) -> Agent | None:
-        if route.table.family != EVPN or not is_broadcast(route.key) or not route.paths:
+        if not route.paths or not _is_private(route):
             return None
         return self._agent_of(route.paths[0].source)
+
+    def _related(self, table: Table, routes: list[Route]) -> list[Route]:
+        return self._lists(table).related(table, routes) if table.family == EVPN else routes
+
+    def _lists(self, table: Table) -> FloodLists:
+        return self._floods.setdefault(table.instance, FloodLists())
 
     def _has_work(self, ribout: RibOut) -> None:
         if not self._work and self.on_work is not None:
             self.on_work()
         self._work[ribout] = None
+
+
+def _is_private(route: Route) -> bool:
+    """Whether a route is told to the agent alone that said it."""
+    if route.table.family == ERM_VPN:
+        return route.key[0] == NATIVE
+    return route.table.family == EVPN and is_broadcast(route.key)

@@ -2,10 +2,11 @@
 
 Names are upstream's. A routing instance X has ``X.inet.0``, ``X.inet6.0`` and ``X.evpn.0``; the
 master instance has ``bgp.l3vpn.0``, ``bgp.l3vpn-inet6.0``, ``bgp.evpn.0``, ``bgp.rtarget.0``,
-``inet.0`` and ``inet6.0``. A route is found in its table by its *key*, the ``key`` of the NLRI
-values in :mod:`tungsten.bgp.nlri`: bytes without labels. In the EVPN table of an instance the
-distinguisher inside the key is zero, except for broadcast routes, which carry their agent's.
-:func:`nlri_of` turns a key back into an NLRI.
+``inet.0`` and ``inet6.0``. Tables of replication trees, ``X.ermvpn.0`` and ``bgp.ermvpn.0``, are
+beside them (:mod:`tungsten.control.tree_tables`). A route is found in its table by its *key*,
+the ``key`` of the NLRI values in :mod:`tungsten.bgp.nlri`: bytes without labels. In the EVPN
+table of an instance the distinguisher inside the key is zero, except for broadcast routes, which
+carry their agent's. :func:`nlri_of` turns a key back into an NLRI.
 
 How a speaker uses it
 =====================
@@ -31,13 +32,14 @@ table once a batch is over; secondary paths exist exactly where replication put 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 from typing import Protocol as TypingProtocol
 
 from tungsten.bgp.families import (
+    ERM_VPN,
     EVPN,
     INET,
     INET6,
@@ -48,6 +50,7 @@ from tungsten.bgp.families import (
 )
 from tungsten.bgp.messages import FindRun
 from tungsten.bgp.nlri import (
+    ErmVpn,
     EthernetAutoDiscovery,
     EthernetSegment,
     InclusiveMulticast,
@@ -70,11 +73,17 @@ if TYPE_CHECKING:
     from .replication import Replication
 
 MASTER = "default-domain:default-project:ip-fabric:__default__"
-VRF_FAMILIES: dict[Family, str] = {INET: "inet.0", INET6: "inet6.0", EVPN: "evpn.0"}
+VRF_FAMILIES: dict[Family, str] = {
+    INET: "inet.0",
+    INET6: "inet6.0",
+    EVPN: "evpn.0",
+    ERM_VPN: "ermvpn.0",
+}
 VPN_TABLES: dict[Family, str] = {
     INET: "bgp.l3vpn.0",
     INET6: "bgp.l3vpn-inet6.0",
     EVPN: "bgp.evpn.0",
+    ERM_VPN: "bgp.ermvpn.0",
 }
 MASTER_TABLES: dict[str, Family] = {
     "bgp.l3vpn.0": INET_VPN,
@@ -85,6 +94,7 @@ MASTER_TABLES: dict[str, Family] = {
     "inet6.0": INET6,
 }
 BATCH = 4096
+_VPN_NAMES = frozenset(VPN_TABLES.values())
 
 
 def nlri_of(family: Family, key: bytes) -> Nlri:
@@ -95,6 +105,8 @@ def nlri_of(family: Family, key: bytes) -> Nlri:
         return Vpn(key[:8], key[8:])
     if family == ROUTE_TARGET:
         return RouteTarget(key)
+    if family == ERM_VPN:
+        return ErmVpn(key[0], key[1:9], key[9:13], key[13:17], key[17:])
     if family != EVPN:
         raise ValueError(f"no tables of family {family}")
     type_, rd = key[0], key[1:9]
@@ -182,7 +194,7 @@ class Table:
     @property
     def is_vpn(self) -> bool:
         """Whether it holds routes of all instances, told apart by distinguishers."""
-        return self.name in ("bgp.l3vpn.0", "bgp.l3vpn-inet6.0", "bgp.evpn.0")
+        return self.name in _VPN_NAMES
 
     def get(self, key: bytes) -> Route | None:
         """The route of a key."""
@@ -248,14 +260,16 @@ class Rib:
 
     #: Finds the UPDATE messages in a buffer, if they are read in runs (``update_reader``).
     find_run: FindRun | None = None
+    #: Whether instances have tables of replication trees.
+    keeps_trees = False
 
-    def __init__(self) -> None:
+    def __init__(self, tables: Mapping[str, Family] = MASTER_TABLES) -> None:
         self.tables: dict[str, Table] = {}
         self.replicator: Replicator | None = None
         self.on_marked: Callable[[], None] | None = None
         self._marked: dict[Route, None] = {}
         self._by_source: dict[Source, dict[Route, None]] = {}
-        for name, family in MASTER_TABLES.items():
+        for name, family in tables.items():
             self.tables[name] = Table(self, name, family, MASTER)
 
     # --- tables

@@ -2,7 +2,7 @@
 
 :func:`read_item` turns what an agent published into entries of the instance's table, or says
 why it is refused; :func:`show_route` turns a route back into the item that every subscriber of
-the instance gets; :func:`show_flood` makes the item that tells one agent whom to flood to.
+the instance gets.
 
 The mapping of fields to communities is upstream's: encapsulations, security groups, tags,
 router MAC, mobility, load balancing and sequence become extended communities; the distinguisher
@@ -26,7 +26,6 @@ from tungsten.bgp.attributes import PathAttributes, PmsiTunnel
 from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET6, Family
 from tungsten.bgp.nlri import ErmVpn, InclusiveMulticast, IpPrefix, MacIp, mpls_field, pack_prefix
 from tungsten.xmpp.routes import (
-    MAX_MEMBERS,
     MAX_NEXT_HOPS,
     EnetItem,
     InetItem,
@@ -340,45 +339,6 @@ def _show_enet(route: Route, paths: list[Path], instances: Instances) -> EnetIte
     )
 
 
-def show_flood(route: Route) -> EnetItem | None:
-    """The item that tells the owner of a broadcast route whom to flood to: the other members.
-
-    Every other member of the same tag is listed, whatever tree it could also join.
-    """
-    if not route.paths:
-        return None
-    nlri = route.nlri
-    assert isinstance(nlri, MacIp)
-    hops = []
-    for other in route.table.inclusive.values():
-        if other.best is None:
-            continue
-        member = other.nlri
-        assert isinstance(member, InclusiveMulticast)
-        if member.rd == nlri.rd or member.tag != nlri.tag:
-            continue
-        hops.append(_flood_hop(other.best))
-    if not hops:
-        return None
-    return EnetItem(
-        mac=_BROADCAST.hex(":"),
-        address="0.0.0.0/32",
-        tag=nlri.tag,
-        olist=tuple(sorted(set(hops), key=lambda hop: (hop.address, hop.label)))[:MAX_MEMBERS],
-    )
-
-
-def _flood_hop(path: Path) -> NextHop:
-    encapsulations = _encapsulations(path)
-    tunnel = path.attributes.pmsi_tunnel
-    label, address = path.label, path.attributes.next_hop
-    if tunnel is not None:
-        vxlan = "vxlan" in encapsulations
-        label = tunnel.label_field if vxlan else tunnel.label_field >> 4
-        address = tunnel.endpoint or address
-    return NextHop(address=_packed_text(address), label=label, encapsulations=encapsulations)
-
-
 def _next_hops(
     paths: list[Path], instance: Instance | None, instances: Instances
 ) -> tuple[NextHop, ...]:
@@ -397,7 +357,7 @@ def _next_hop(path: Path, instance: Instance | None, instances: Instances) -> Ne
         address=_packed_text(path.attributes.next_hop),
         label=path.label,
         l3_label=path.label2 if instance is None else 0,
-        encapsulations=_encapsulations(path),
+        encapsulations=encapsulations_of(path),
         mac=mac,
         virtual_network=network,
         tags=communities.tags_of(extended),
@@ -414,7 +374,8 @@ def _network_of(path: Path, instance: Instance, instances: Instances) -> str:
     return "unresolved"
 
 
-def _encapsulations(path: Path) -> tuple[str, ...]:
+def encapsulations_of(path: Path) -> tuple[str, ...]:
+    """Names of a path's encapsulations as agents spell them; ``gre`` if it names none."""
     names = communities.encapsulations_of(path.attributes.extended_communities)
     spelled = sorted({_SPELLED.get(name, name) for name in names})
     if not spelled and path.label:
@@ -458,4 +419,4 @@ def _prefix_text(prefix: bytes, afi: int) -> str:
     return f"{_packed_text(prefix[1:].ljust(width, bytes(1)))}/{prefix[0]}"
 
 
-__all__ = ["Refused", "Reporter", "Table", "read_item", "show_flood", "show_route"]
+__all__ = ["Refused", "Reporter", "Table", "read_item", "show_route"]

@@ -52,6 +52,7 @@ from tungsten.xmpp.stanzas import (
     RouteUpdate,
     Stanza,
     Subscribe,
+    TreeItem,
     Withdraw,
 )
 from tungsten.xmpp.transport import XmppClient
@@ -224,11 +225,37 @@ class FakeHost:
         hop = NextHop(address=self.address, label=label, encapsulations=("gre", "udp"))
         return InetItem(prefix=prefix, next_hops=(hop,), **values)
 
-    def flood(self, net: str, label: int = 100) -> None:
-        """Join a network's flooding."""
+    def flood(self, net: str, label: int = 100, *, trees: bool = False) -> None:
+        """Join a network's flooding; with ``trees`` it takes part in replication trees."""
         hop = NextHop(address=self.address, label=label, encapsulations=("gre", "udp"))
-        item = EnetItem(mac="ff:ff:ff:ff:ff:ff", next_hops=(hop,))
+        item = EnetItem(
+            mac="ff:ff:ff:ff:ff:ff", next_hops=(hop,), edge_replication_not_supported=not trees
+        )
         self.client.send(Publish(instance_name(net), item))
+
+    def offer(self, net: str, block: tuple[int, int] = (4609, 5119)) -> None:
+        """Offer a place in a network's replication tree, and take part in them."""
+        item = TreeItem(
+            group="255.255.255.255",
+            address=self.address,
+            labels=block,
+            encapsulations=("gre", "udp"),
+        )
+        self.client.send(Publish(instance_name(net), item))
+        self.flood(net, trees=True)
+
+    def take_back_offer(self, net: str) -> None:
+        """Leave a network's replication tree, and its flooding."""
+        name = instance_name(net)
+        self.client.send(Withdraw(name, TreeItem(group="255.255.255.255")))
+        self.client.send(Withdraw(name, EnetItem(mac="ff:ff:ff:ff:ff:ff")))
+
+    def place(self, net: str) -> TreeItem | None:
+        """Its place in a network's replication tree, as it was told."""
+        for (name, _, _), item in self.routes.items():
+            if name == instance_name(net) and isinstance(item, TreeItem):
+                return item
+        return None
 
     def watch(self) -> None:
         """Ask for configuration."""

@@ -11,7 +11,7 @@ from tests.unit.control.control_world import basics
 from tungsten.bgp import communities
 from tungsten.bgp.as_path import AS_SEQUENCE, Segment
 from tungsten.bgp.attributes import Origin, PathAttributes, PmsiTunnel
-from tungsten.bgp.families import EVPN, INET, INET_VPN, ROUTE_TARGET
+from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET_VPN, ROUTE_TARGET
 from tungsten.bgp.nlri import (
     InclusiveMulticast,
     IpPrefix,
@@ -84,7 +84,7 @@ def test_node_without_a_bgp_router_has_no_neighbours() -> None:
 
 def test_families_are_those_of_both_routers() -> None:
     config = only(families=["inet-vpn", "erm-vpn", "route-target"])
-    assert config.peer.session.families == {INET_VPN, ROUTE_TARGET}
+    assert config.peer.session.families == {INET_VPN, ERM_VPN, ROUTE_TARGET}
 
 
 def test_session_settings_decide() -> None:
