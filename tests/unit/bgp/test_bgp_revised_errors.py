@@ -98,6 +98,7 @@ TREATED_AS_WITHDRAWN = [
 
 @pytest.mark.parametrize(("name", "block", "context"), TREATED_AS_WITHDRAWN)
 def test_route_counts_as_withdrawn(name: str, block: bytes, context: Context) -> None:
+    """B-21, B-22, B-23, B-27, B-28, B-30, B-31, B-33, B-34, B-41 (PMSI), B-42."""
     update = decode(body(block), context)
     assert not update.reach
     assert withdrawn(update) == [ROUTE]
@@ -120,6 +121,7 @@ DISCARDED = [
 
 @pytest.mark.parametrize(("name", "block", "context"), DISCARDED)
 def test_only_the_attribute_is_lost(name: str, block: bytes, context: Context) -> None:
+    """B-25, B-31, B-32, B-34."""
     update = decode(body(block), context)
     assert announced(update) == [ROUTE]
     assert not update.unreach
@@ -139,6 +141,7 @@ HARMLESS = [
 
 @pytest.mark.parametrize(("name", "block", "context"), HARMLESS)
 def test_no_fault_is_seen(name: str, block: bytes, context: Context) -> None:
+    """B-29, B-33, B-37, B-41."""
     update = decode(body(block), context)
     assert announced(update) == [ROUTE]
     assert not update.faults
@@ -187,6 +190,7 @@ RESETS = [
 
 @pytest.mark.parametrize(("name", "octets", "code"), RESETS)
 def test_session_resets(name: str, octets: bytes, code: tuple[int, int]) -> None:
+    """B-20, B-24, B-26, B-35, B-36, B-38."""
     with pytest.raises(ProtocolError) as caught:
         decode(octets)
     assert (caught.value.code, caught.value.subcode) == code
@@ -194,6 +198,7 @@ def test_session_resets(name: str, octets: bytes, code: tuple[int, int]) -> None
 
 
 def test_bad_attributes_withdraw_vpn_routes_too() -> None:
+    """B-23."""
     block = pack_attribute(0x80, 14, VPN_REACH) + PATH
     update = decode(body(block, b""))
     assert not update.reach
@@ -209,6 +214,7 @@ def test_next_hop_fault_does_not_matter_to_vpn_routes() -> None:
 
 @pytest.mark.parametrize("label", ["000100", "800000", "000000"])
 def test_label_that_ends_no_stack_withdraws_its_route_alone(label: str) -> None:
+    """B-39."""
     nlri = b"\x78" + bytes.fromhex(label) + RD + bytes((10, 1, 1, 2))
     block = pack_attribute(0x80, 14, VPN_REACH + nlri) + MP
     update = decode(body(block, b""))
@@ -218,6 +224,7 @@ def test_label_that_ends_no_stack_withdraws_its_route_alone(label: str) -> None:
 
 @pytest.mark.parametrize("label", ["000101", "800000", "000000", "000100"])
 def test_withdrawal_takes_any_label(label: str) -> None:
+    """B-39."""
     nlri = b"\x78" + bytes.fromhex(label) + RD + bytes((10, 1, 1, 2))
     update = decode(body(pack_attribute(0x80, 15, b"\0\1\x80" + nlri), b""))
     assert len(withdrawn(update)) == 1
@@ -240,6 +247,7 @@ BAD_EVPN = {
 
 @pytest.mark.parametrize("name", BAD_EVPN)
 def test_bad_evpn_route_is_skipped_alone(name: str) -> None:
+    """E-01, E-02, E-03."""
     octets = BAD_EVPN[name].replace("RD", RD.hex()).replace("ESI", "00" * 10)
     good = bytes.fromhex("03 11") + RD + bytes.fromhex("00000000 20 c0000207")
     reach = b"\0\x19\x46\4\xc0\0\2\1\0" + bytes.fromhex(octets) + good
@@ -250,6 +258,7 @@ def test_bad_evpn_route_is_skipped_alone(name: str) -> None:
 
 
 def test_family_that_was_not_negotiated_is_named_and_ignored() -> None:
+    """B-37, B-43."""
     update = decode_update(
         body(GOOD + pack_attribute(0x80, 14, VPN_REACH)),
         EBGP,
@@ -261,6 +270,7 @@ def test_family_that_was_not_negotiated_is_named_and_ignored() -> None:
 
 
 def test_route_both_withdrawn_and_announced_is_announced_last() -> None:
+    """B-40."""
     update = decode(body(GOOD, NLRI, withdrawn=NLRI))
     assert withdrawn(update) == [ROUTE]
     assert announced(update) == [ROUTE]
@@ -268,6 +278,7 @@ def test_route_both_withdrawn_and_announced_is_announced_last() -> None:
 
 @pytest.mark.parametrize("four", [True, False])
 def test_path_of_a_narrow_peer_is_kept_when_its_companion_is_broken(four: bool) -> None:
+    """B-29."""
     narrow_path = pack_attribute(0x40, 2, bytes.fromhex("0201fde8"))
     block = ORIGIN + (PATH if four else narrow_path) + HOP
     for companion in (b"\2\3" + bytes(4), b"\2\2\0\0\xfd\xe8\0\0\xfd\xe9", b"\3\1\0\0\0\1"):

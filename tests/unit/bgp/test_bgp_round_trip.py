@@ -294,6 +294,7 @@ def test_random_bodies_raise_only_protocol_errors(t: int, body: bytes, context: 
 def test_mutated_updates_raise_only_protocol_errors(
     data: st.DataObject, attributes: PathAttributes, family: Family, context: Context
 ) -> None:
+    """B-44."""
     routes = tuple(data.draw(st.lists(ROUTES[family], min_size=1, max_size=3)))
     wire = bytearray(encode_message(Update(reach=(Reach(family, attributes, routes),))))
     body = wire[19:]
@@ -305,6 +306,7 @@ def test_mutated_updates_raise_only_protocol_errors(
 
 @given(opens)
 def test_every_truncation_of_an_open_is_refused(message: Open) -> None:
+    """B-07."""
     body = encode_message(message)[19:]
     for size in range(10, len(body)):
         with pytest.raises(ProtocolError) as caught:
@@ -314,5 +316,6 @@ def test_every_truncation_of_an_open_is_refused(message: Open) -> None:
 
 @given(st.integers(0, 255), st.binary(max_size=40))
 def test_capabilities_never_read_outside_their_slice(code: int, value: bytes) -> None:
+    """B-08."""
     with contextlib.suppress(ProtocolError):
         decode_capability(code, value)

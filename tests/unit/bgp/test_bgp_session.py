@@ -100,6 +100,7 @@ def test_hold_time_zero_means_no_timers() -> None:
 
 
 def test_silent_connection_is_closed_after_the_open_time() -> None:
+    """B-04."""
     dialogue = Dialogue(passive=True).start()
     peer = dialogue.accepts()
     peer << Open
@@ -132,6 +133,7 @@ BAD_OPENS = [
 
 @pytest.mark.parametrize(("name", "said", "code"), BAD_OPENS)
 def test_bad_open_is_answered_with_its_code(name: str, said: Open, code: tuple[int, int]) -> None:
+    """B-06."""
     dialogue = Dialogue().start()
     peer = dialogue.connects()
     peer << Open
@@ -144,6 +146,7 @@ def test_bad_open_is_answered_with_its_code(name: str, said: Open, code: tuple[i
 
 
 def test_wrong_version_is_told_ours() -> None:
+    """B-06."""
     dialogue = Dialogue().start()
     peer = dialogue.connects()
     octets = bytearray(encode_message(peer_open()))
@@ -154,6 +157,7 @@ def test_wrong_version_is_told_ours() -> None:
 
 
 def test_unknown_capability_is_ignored() -> None:
+    """B-08."""
     said = peer_open()
     said = Open(said.asn, said.hold_time, said.router_id, (UnknownCapability(73, b"x"),))
     dialogue = Dialogue(families=frozenset({INET})).start()
@@ -208,6 +212,7 @@ BAD_FRAMES = [
 
 @pytest.mark.parametrize(("name", "octets", "answer"), BAD_FRAMES)
 def test_bad_frame_closes_with_its_code(name: str, octets: bytes, answer: Notification) -> None:
+    """B-01, B-02, B-03, B-10."""
     dialogue = Dialogue()
     peer = establish(dialogue)
     peer >> octets
@@ -218,6 +223,7 @@ def test_bad_frame_closes_with_its_code(name: str, octets: bytes, answer: Notifi
 
 @pytest.mark.parametrize("code", [*range(10), 255])
 def test_any_notification_closes_in_any_state(code: int) -> None:
+    """B-11."""
     for upto in range(3):
         dialogue = Dialogue().start()
         peer = dialogue.connects()
@@ -231,6 +237,7 @@ def test_any_notification_closes_in_any_state(code: int) -> None:
 
 
 def test_shutdown_text_is_clamped_and_readable() -> None:
+    """B-11."""
     assert Notification(CEASE, 2, b"\x05hello world").shutdown_text == "hello"
     assert Notification(CEASE, 2, b"\xffab\xff").shutdown_text == "ab\ufffd"
     assert "'hello'" in str(Notification(CEASE, 2, b"\x05hello"))
@@ -241,6 +248,7 @@ def test_shutdown_text_is_clamped_and_readable() -> None:
 
 @pytest.mark.parametrize(("peer_id", "keeps"), [((10, 0, 0, 9), "in"), ((9, 0, 0, 1), "out")])
 def test_connection_of_the_higher_identifier_stays(peer_id: tuple[int, ...], keeps: str) -> None:
+    """B-12."""
     for first in ("in", "out"):
         dialogue = Dialogue().start()
         talks = {"out": dialogue.connects("out"), "in": dialogue.accepts("in")}
@@ -309,6 +317,7 @@ def test_dial_that_succeeds_late_is_dropped_unused() -> None:
 
 
 def test_idle_hold_doubles_until_a_session_stays_up() -> None:
+    """B-13."""
     dialogue = Dialogue()
     peer = establish(dialogue)
     rests = []
@@ -339,6 +348,7 @@ def test_connection_during_idle_hold_is_rejected() -> None:
 
 
 def test_stopped_neighbour_is_told_and_rejected_until_started() -> None:
+    """B-12."""
     dialogue = Dialogue()
     peer = establish(dialogue)
     dialogue.stop()
@@ -396,6 +406,7 @@ def test_helper_can_be_off() -> None:
 
 
 def test_neighbour_that_reads_nothing_is_closed_by_the_send_hold_timer() -> None:
+    """B-05."""
     dialogue = Dialogue(least_send_hold=20.0)
     peer = establish(dialogue, peer_open(hold=9))
     dialogue.take(dialogue.session.blocked(dialogue.now, "out"))

@@ -117,6 +117,7 @@ async def test_two_speakers_exchange_routes(speaker: Make) -> None:
 
 
 async def test_stranger_is_told_and_closed_without_being_read(speaker: Make) -> None:
+    """B-15."""
     a = await speaker("127.0.1.3")
     reader, writer = await asyncio.open_connection("127.0.1.3", a.port)
     answer = await reader.read()
@@ -145,6 +146,7 @@ async def raw_session(port: int, me: str, host: str) -> socket.socket:
 
 
 async def test_garbage_closes_its_own_session_only(speaker: Make) -> None:
+    """B-01, B-20."""
     a = await speaker("127.0.1.6")
     bad, good = Recorder(), Recorder()
     mangled = a.add(peer_config("127.0.1.6", "127.0.1.7", 1, passive=True), bad)
@@ -168,6 +170,7 @@ async def test_garbage_closes_its_own_session_only(speaker: Make) -> None:
 
 
 async def test_idle_connections_hold_nobody_up(speaker: Make) -> None:
+    """B-04."""
     a = await speaker("127.0.1.9")
     peer = a.add(peer_config("127.0.1.9", "127.0.1.10", 1, passive=True), Recorder())
     loop = asyncio.get_running_loop()
@@ -186,6 +189,7 @@ async def test_idle_connections_hold_nobody_up(speaker: Make) -> None:
 
 
 async def test_backlog_of_a_neighbour_that_does_not_read_is_bounded(speaker: Make) -> None:
+    """B-05."""
     a = await speaker("127.0.1.11")
     record = Recorder()
     config = peer_config(
@@ -224,6 +228,7 @@ def md5_works() -> bool:
 
 @pytest.mark.parametrize(("key", "comes_up"), [("secret", True), ("other", False)])
 async def test_md5_keys_must_match(speaker: Make, key: str, comes_up: bool) -> None:
+    """B-15."""
     a, b = await speaker("127.0.1.13"), await speaker("127.0.1.14")
     one = peer_config("127.0.1.13", "127.0.1.14", b.port, md5="secret")
     two = peer_config("127.0.1.14", "127.0.1.13", a.port, md5=key, passive=True)
@@ -241,6 +246,7 @@ async def test_md5_keys_must_match(speaker: Make, key: str, comes_up: bool) -> N
 
 
 async def test_ttl_security_lets_direct_neighbours_in(speaker: Make) -> None:
+    """B-15."""
     a, b = await speaker("127.0.1.15"), await speaker("127.0.1.16")
     to_b = a.add(peer_config("127.0.1.15", "127.0.1.16", b.port, ttl_security=True), Recorder())
     b.add(peer_config("127.0.1.16", "127.0.1.15", a.port, ttl_security=True), Recorder())

@@ -148,6 +148,7 @@ class World:
 def test_both_sides_always_come_up(
     data: st.DataObject, one: bool, both_active: bool, seed: int
 ) -> None:
+    """B-12."""
     world = World((one and not both_active, False), seed)
     world.start()
     for _ in range(data.draw(st.integers(0, 40))):
@@ -166,6 +167,7 @@ def test_both_sides_always_come_up(
 
 
 def test_neighbour_that_always_breaks_cannot_make_us_busy() -> None:
+    """B-13."""
     world = World()
     world.start()
     sessions = 0
@@ -183,6 +185,7 @@ def test_neighbour_that_always_breaks_cannot_make_us_busy() -> None:
 
 @pytest.mark.parametrize("count", [100])
 def test_hundred_connections_a_second_leave_nothing_behind(count: int) -> None:
+    """B-12."""
     world = World((True, True))
     world.start()
     session = world.sessions[0]

@@ -245,6 +245,7 @@ async def test_unrelated_change_leaves_the_session_alone(
 
 
 async def test_too_many_routes_close_the_session(store: SqliteStore, make_node: MakeNode) -> None:
+    """B-14, R-02."""
     limit = BgpFamilyAttributes(
         address_family="inet-vpn", prefix_limit=BgpPrefixLimit(maximum=3, idle_timeout=60)
     )

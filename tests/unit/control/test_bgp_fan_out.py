@@ -180,6 +180,7 @@ class World:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_neighbours_hold_what_they_should(seed: int) -> None:
+    """R-03."""
     world = World(seed)
     for _ in range(400):
         world.step()
@@ -279,6 +280,7 @@ def test_internal_neighbour_gets_the_default_preference() -> None:
 
 
 def test_wishes_by_prefix_and_default() -> None:
+    """R-01."""
     wishes = Wishes()
     one, other = TARGETS[0], communities.route_target(65000, 1)
     assert not wishes.wants(frozenset({one}))
