@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 
 from tests.pins import reap_pin_folders
 from tungsten.lab import netns
+
+# How long an example takes says how busy the machine is, nothing about what is tested.
+settings.register_profile("tungsten", deadline=None)
+settings.load_profile("tungsten")
 
 
 @pytest.fixture(scope="session", autouse=True)

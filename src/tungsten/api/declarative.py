@@ -36,7 +36,7 @@ async def foretell(engine: Engine, body: Json, base: str) -> Json:
     compiling, caller = plan.wants_compiling(body), CALLER.get()
 
     def run(snapshot: Snapshot) -> Json:
-        write = Write(Overlay(snapshot), timestamp(), caller, engine.quota)
+        write = Write(Overlay(snapshot), timestamp(), caller, engine.quota, vault=engine.vault)
         return plan.run(write, doing, compiling=compiling)
 
     if not compiling:

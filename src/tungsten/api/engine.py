@@ -24,7 +24,9 @@ from tungsten.api.bodies import Json
 from tungsten.api.callers import CALLER, Caller
 from tungsten.api.preconditions import Tags, require_match
 from tungsten.api.queries import ListQuery
+from tungsten.api.resources import secrets
 from tungsten.api.transactions import DRAFTED, Write, timestamp
+from tungsten.api.vault import Vault
 from tungsten.api.views import Hrefs
 from tungsten.model import Resource, ResourceType
 from tungsten.store.base import (
@@ -93,6 +95,7 @@ class Engine:
         drop_unknown: bool = False,
         quota: Mapping[str, int] | None = None,
         refuse_stale: bool = False,
+        vault: Vault | None = None,
     ) -> None:
         self.store = store
         self.embedded = store if isinstance(store, Embedded) else None
@@ -101,6 +104,7 @@ class Engine:
         self._probed_until = 0.0
         self.drop_unknown = drop_unknown
         self.refuse_stale = refuse_stale
+        self.vault = vault
 
     async def write(self, fn: Callable[[Write], T], *, brief: bool = False) -> T:
         """Run ``fn`` as one transaction; ``brief`` when it is likely to read and write little."""
@@ -108,7 +112,7 @@ class Engine:
         caller = CALLER.get()
 
         def run(tx: Transaction) -> tuple[T, bool]:
-            write = Write(tx, timestamp(), caller, self.quota)
+            write = Write(tx, timestamp(), caller, self.quota, vault=self.vault)
             return fn(write), write.drafted
 
         try:
@@ -161,6 +165,13 @@ class Engine:
             return made
 
         return await self.write(run)
+
+    async def seal_stored(self) -> tuple[int, int]:
+        """Encrypt the secrets that are not yet, or not with the newest key.
+
+        How many objects were written, and how many values no key of ours decrypts.
+        """
+        return await self.write(secrets.seal_stored)
 
     async def create(self, declared: ResourceType, fields: Json) -> Resource:
         """Create an object."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from tungsten.api import access_lists, audiences
+from tungsten.api import access_lists, audiences, vault
 from tungsten.api.app import ApiApp
 from tungsten.api.engine import Engine
 from tungsten.api.front import Front
@@ -18,7 +18,9 @@ from tungsten.api.keystone import Account, Keystone
 from tungsten.api.local_admin import LocalAdmin
 from tungsten.api.server import HttpServer
 from tungsten.api.settings import ApiSettings
+from tungsten.api.vault import Vault
 from tungsten.introspect import ConnectionInfo, IntrospectServer
+from tungsten.store import SqliteStore
 from tungsten.store.base import Store
 
 log = structlog.get_logger("tungsten.api")
@@ -63,6 +65,20 @@ def check_files(settings: ApiSettings) -> None:
             log.warning("secret_open_to_others", setting=f"api.{name}", path=path, mode=oct(mode))
 
 
+def vault_of(settings: ApiSettings, store: Store) -> Vault | None:
+    """The keys for secrets in objects; None where there is no place for them. Raises ValueError."""
+    if settings.secrets_key_file:
+        path = Path(settings.secrets_key_file)
+    elif isinstance(store, SqliteStore):
+        path = vault.beside(store.path)
+    else:
+        return None
+    try:
+        return vault.read(path)
+    except ValueError as error:
+        raise ValueError(f"api.secrets_key_file: {error}") from error
+
+
 class ApiService:
     """The REST server on a store. ``port`` is the port it listens on once started.
 
@@ -72,6 +88,7 @@ class ApiService:
 
     def __init__(self, settings: ApiSettings, store: Store) -> None:
         self._settings = settings
+        self._store = store
         self._engine = Engine(
             store,
             drop_unknown=settings.unknown_fields == "drop",
@@ -142,7 +159,11 @@ class ApiService:
             self._admin = await self._listen(admin, "api.admin_listen", settings.admin_listen)
         if settings.introspect_listen:
             await self._start_introspect(trace)
+        self._engine.vault = vault_of(settings, self._store)
         made = await self._engine.ensure_defaults()
+        sealed, foreign = await self._engine.seal_stored()
+        if sealed or foreign:
+            log.warning("secrets_of_store", encrypted=sealed, with_unknown_key=foreign)
         await audiences.build(self._engine.store)
         if await front.mode() == "rbac":
             await self._engine.write(access_lists.ensure_default_rules)

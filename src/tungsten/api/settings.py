@@ -117,6 +117,14 @@ class ApiSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "administrator's listener."
         ),
     ] = ""
+    secrets_key_file: Annotated[
+        str,
+        Meta(
+            description="The file (mode 0600) with the keys that passwords in objects are "
+            "encrypted with, made when it is missing; the servers of a store need the same. Empty: "
+            "beside an SQLite store, FILE-keys; on etcd passwords are refused then."
+        ),
+    ] = ""
     introspect_listen: Annotated[
         str, Meta(description="Address of the introspect server (HOST:PORT); empty: none.")
     ] = "127.0.0.1:8084"

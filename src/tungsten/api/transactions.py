@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from tungsten.api import audiences
 from tungsten.api.callers import SYSTEM, Caller
+from tungsten.api.vault import Vault
 from tungsten.model import Resource, type_of
 from tungsten.store.base import Record, Snapshot, Transaction
 from tungsten.store.records import from_record, to_record
@@ -55,7 +56,8 @@ class Write:
     """One run of one transaction: the store's view, the time that it happens at, who asks.
 
     ``quota`` is how many objects projects may have that do not say themselves. ``drafted`` says
-    that something was written to a draft, which holds once it is reviewed.
+    that something was written to a draft, which holds once it is reviewed. ``vault`` encrypts
+    secrets; without one none are taken.
     """
 
     tx: Transaction
@@ -63,6 +65,7 @@ class Write:
     caller: Caller = SYSTEM
     quota: Mapping[str, int] = field(default_factory=dict)
     drafted: bool = False
+    vault: Vault | None = None
 
     def load(self, cls: type[R], uuid: str) -> R | None:
         """The resource of a class with this uuid, own writes included."""

@@ -202,6 +202,66 @@ def check(file: File = None, sets: Sets = None, url: Url = None) -> None:
     typer.echo(f"{settings.store.url}: nothing found")
 
 
+def _key_file(settings: Settings) -> Path:
+    """Where the keys for secrets are; ends the command where no settings say so."""
+    from tungsten.api import vault
+
+    engine, _, rest = settings.store.url.partition(":")
+    if settings.api.secrets_key_file:
+        return Path(settings.api.secrets_key_file)
+    if engine != "sqlite":
+        _fail("set api.secrets_key_file, the file with the keys for passwords")
+    return vault.beside(Path(rest))
+
+
+@db.command(name="secrets")
+def show_secrets(
+    type_: Annotated[str, typer.Argument(metavar="TYPE", help="physical-router, fabric...")],
+    name: Annotated[str, typer.Argument(help="The whole name, with colons.")],
+    file: File = None,
+    sets: Sets = None,
+    url: Url = None,
+) -> None:
+    """Print the passwords of an object, decrypted with the servers' key file."""
+    from tungsten.api import vault
+    from tungsten.api.resources import secrets
+
+    with _settings(file, sets, url) as settings:
+        path = _key_file(settings)
+        if not path.exists():
+            _fail(f"{path} is not there: a server makes it when it starts")
+        try:
+            keys = vault.read(path)
+
+            async def look(store: Store) -> dict[str, str]:
+                wanted = tuple(name.split(":"))
+                return await store.read(lambda one: secrets.opened(one, keys, type_, wanted))
+
+            found = _with_store(settings, look, readonly=True)
+        except (ValueError, KeyError) as error:
+            _fail(str(error.args[0]))
+    for field, value in found.items():
+        typer.echo(f"{field}: {value}")
+
+
+@db.command()
+def new_key(file: File = None, sets: Sets = None, url: Url = None) -> None:
+    """Put a new key first in the key file. Servers encrypt everything with it at their next start.
+
+    Give the file to all servers of the store before they start; older keys may be taken out of it
+    after that.
+    """
+    from tungsten.api import vault
+
+    with _settings(file, sets, url) as settings:
+        path = _key_file(settings)
+        try:
+            added = vault.add_key(path)
+        except ValueError as error:
+            _fail(str(error))
+    typer.echo(f"{path}: key {added} is first; restart the API servers")
+
+
 def _check_engine(store: StoreSettings) -> list[str]:
     """What the engine finds wrong with what it keeps."""
     engine, _, rest = store.url.partition(":")

@@ -153,7 +153,18 @@ async def test_a_revision_that_no_store_has_is_answered(api: Api) -> None:
 
 
 async def test_names_of_many_parts_are_looked_up_in_a_moment(api: Api) -> None:
-    began = time.process_time()
+    """In CPU time of what an ordinary request takes on the same machine in the same moments."""
+
+    async def cost(path: str) -> float:
+        began = time.process_time()
+        answer = await api.ask("GET", path)
+        took = time.process_time() - began
+        assert answer.status < 500, answer.text
+        return took
+
+    ordinary = [await cost("/virtual-networks?fq_names=a:b&count=true") for _ in range(20)]
+    # The median, and no less than a clock may show.
+    unit = max(sorted(ordinary)[10], 0.0005)
     for path in (
         "/virtual-networks?fq_names=" + ":" * 60_000,
         "/virtual-networks?fq_names=" + "a:" * 30_000,
@@ -162,11 +173,12 @@ async def test_names_of_many_parts_are_looked_up_in_a_moment(api: Api) -> None:
         "/virtual-networks?fields=" + "a," * 30_000,
         "/virtual-network/x?fields=" + "a," * 30_000,
     ):
-        assert (await api.ask("GET", path)).status in (200, 404)
+        assert min([await cost(path) for _ in range(3)]) < 400 * unit, path[:40]
     names = [[f"a{at}"] * 3 for at in range(40_000)]
     body = {"type": "virtual_network", "fq_names": names}
+    began = time.process_time()
     assert (await api.post("/list-bulk-collection", body)).status in (200, 413)
-    assert time.process_time() - began < 6
+    assert time.process_time() - began < 6000 * unit
 
 
 async def test_a_body_that_unfolds_is_not_unfolded(api: Api) -> None:

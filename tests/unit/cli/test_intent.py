@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.unit.cli.running import Run
 
 from tungsten.cli.changes import diff
-from tungsten.cli.documents import as_yaml, parse
+from tungsten.cli.documents import as_yaml, parse, read_files
 from tungsten.cli.intent import edited
 from tungsten.cli.session import Refused
 from tungsten.model import resource_type
@@ -254,7 +254,7 @@ def test_watch_shows_what_is_there_and_then_changes(run: Run, api: str) -> None:
             ["delete", "security-group", f"{PARENT}:seen"],
         ]
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(10) == 0
+        assert watching.wait(60) == 0
     finally:
         watching.kill()
         watching.wait()
@@ -283,6 +283,26 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         parse(text)
     except Refused:
         return
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("virtual-netwrk: {fq_name: [a]}", "did you mean virtual-network"),
+        ("vn: {fq_name: [a]}", "'vn' is said virtual-network in a file"),
+        ("project: {fq_nme: [a]}", "the project has no fq_name"),
+        ("project: {fq_name: 'default-domain:a'}", "has the fq_name 'default-domain:a'"),
+        ("project: {fq_name: [default-domain, 1]}", "has the fq_name"),
+    ],
+)
+def test_an_object_that_has_no_name_to_tell_it_by_is_told_by_its_place(
+    tmp_path: Path, wrong: str, said: str
+) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_text(f"project: {{fq_name: [default-domain, shop]}}\n---\n{wrong}\n")
+    with pytest.raises(Refused, match="object 2 of .*/shop.yaml: ") as refused:
+        read_files([str(file)])
+    assert said in str(refused.value)
 
 
 def test_plain_scalars_are_what_json_would_make_of_them() -> None:

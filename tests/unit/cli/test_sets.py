@@ -110,7 +110,7 @@ def test_changes_are_watched_as_rows_and_as_json(run: Run, api: str) -> None:
         assert [one["event"] for one in events] == ["init", "delete"]
         assert events[0]["object"]["fq_name"][-1] == "seen"
         rows.send_signal(signal.SIGINT)
-        assert rows.wait(10) == 0
+        assert rows.wait(60) == 0
     finally:
         for one in (rows, lines):
             one.kill()
