@@ -11,7 +11,7 @@ from tests.unit.control.control_world import basics
 from tungsten.bgp import communities
 from tungsten.bgp.as_path import AS_SEQUENCE, Segment
 from tungsten.bgp.attributes import Origin, PathAttributes, PmsiTunnel
-from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET_VPN, ROUTE_TARGET
+from tungsten.bgp.families import EVPN, INET, INET_VPN, ROUTE_TARGET
 from tungsten.bgp.nlri import (
     InclusiveMulticast,
     IpPrefix,
@@ -84,7 +84,7 @@ def test_node_without_a_bgp_router_has_no_neighbours() -> None:
 
 def test_families_are_those_of_both_routers() -> None:
     config = only(families=["inet-vpn", "erm-vpn", "route-target"])
-    assert config.peer.session.families == {INET_VPN, ERM_VPN, ROUTE_TARGET}
+    assert config.peer.session.families == {INET_VPN, ROUTE_TARGET}
 
 
 def test_session_settings_decide() -> None:
@@ -204,6 +204,7 @@ def test_labels_as_the_encapsulation_means_them(
     ],
 )
 def test_routes_that_cannot_be_used_are_refused(route: Nlri) -> None:
+    """E-03, E-07."""
     with pytest.raises(Unusable):
         read_route(route, attributes(), PathFlag.NONE, SOURCE)
 
@@ -221,6 +222,7 @@ def test_route_taken_and_told_again_is_the_same(
 
 
 def test_loops_make_a_path_infeasible() -> None:
+    """B-34."""
     own = own_bgp(graph_of(router("us", US, 179, cluster_id=9)), "us", 64512, bytes((10, 0, 0, 1)))
     inside = only(asn=64512)
     outside = only()
