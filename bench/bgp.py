@@ -3,7 +3,7 @@
 One client announces, the others receive, over real sessions on loopback addresses; every received
 route is looked at (:mod:`bench.bgp_load`). What counts is the CPU of the speaker: other work on
 the machine disturbs it less than the time on the wall. Peers run in the same rounds. ``--quick``
-leaves out the million.
+leaves out the million, ``--rounds`` says how often the others are measured.
 """
 
 from __future__ import annotations
@@ -92,13 +92,14 @@ def run(case: Case, dut: str) -> Load:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="leave out the million")
-    quick = parser.parse_known_args()[0].quick
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    args = parser.parse_args()
     missing = [name for name, peer in PEERS.items() if shutil.which(peer.program) is None]
     if missing:
         print("not installed, so not measured:", ", ".join(missing))
-    for case in cases(quick):
+    for case in cases(args.quick):
         results = Results()
-        for _ in range(case.rounds):
+        for _ in range(min(case.rounds, args.rounds)):
             note(results, case, run(case, OURS))
             for peer in case.peers:
                 if peer not in missing:
