@@ -123,9 +123,13 @@ async def write_file(store: Store, path: Path, write: Callable[[Snapshot, IO[byt
 def _write_file(
     snapshot: Snapshot, path: Path, suffix: str, write: Callable[[Snapshot, IO[bytes]], T]
 ) -> T:
-    """Write a file anew, whatever an earlier run of this read has left of it."""
+    """Write a file anew, whatever an earlier run of this read has left of it.
+
+    Only its owner may read it, as the store itself: it has all that the store has, passwords of
+    devices among it.
+    """
     path.unlink(missing_ok=True)
-    with path.open("xb") as raw:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as raw:
         with _written(raw, suffix == ".gz") as file:
             summary = write(snapshot, file)
         raw.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -101,6 +102,15 @@ async def test_a_backup_is_never_written_over_another(store: SqliteStore, tmp_pa
         await backup.backup(store, tmp_path / "b")
     assert (tmp_path / "b").read_text() == "precious"
     assert not list(tmp_path.glob(".b*"))
+
+
+async def test_a_backup_is_for_its_owner_only(store: SqliteStore, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        await backup.backup(store, tmp_path / "b.gz")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "b.gz").stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_backup_is_of_one_revision_while_others_write(
