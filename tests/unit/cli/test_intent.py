@@ -300,7 +300,7 @@ def test_an_object_that_has_no_name_to_tell_it_by_is_told_by_its_place(
 ) -> None:
     file = tmp_path / "shop.yaml"
     file.write_text(f"project: {{fq_name: [default-domain, shop]}}\n---\n{wrong}\n")
-    with pytest.raises(Refused, match="object 2 of .*/shop.yaml: ") as refused:
+    with pytest.raises(Refused, match=r"object 2 of .*/shop\.yaml: ") as refused:
         read_files([str(file)])
     assert said in str(refused.value)
 
