@@ -48,6 +48,8 @@ from tungsten.api.operations import (
     Operation,
 )
 from tungsten.api.quick import Headers, QuickReads, etag_of, showing
+from tungsten.api.quick_creates import QuickCreates
+from tungsten.api.server import Posted
 from tungsten.api.settings import ApiSettings
 from tungsten.api.transactions import DRAFTED
 from tungsten.api.views import Hrefs
@@ -157,6 +159,8 @@ class ApiApp:
             },
         }
 
+        self._creates = self._quick_creates()
+
     @property
     def paths(self) -> Collection[str]:
         """The paths that are served beside those of the resource types."""
@@ -178,6 +182,28 @@ class ApiApp:
         if self._quick is None or not self.ready:
             return None
         return self._quick.answer(scheme, target, headers)
+
+    def _quick_creates(self) -> QuickCreates | None:
+        if self.engine.embedded is None or not self.front.is_open:
+            return None
+        paths = {f"/{one.plural}".encode(): one for one in RESOURCE_TYPES.values()}
+        return QuickCreates(
+            self.engine,
+            paths={path: one for path, one in paths.items() if path.decode() not in self._actions},
+            trace=self._trace,
+            is_host=lambda host: host in self._good_hosts or self._is_good(host),
+            failed=self._failed,
+            count=lambda status: REQUESTS.labels("POST", str(status)).inc(),
+            max_body=self.settings.max_body,
+        )
+
+    def quick_post(
+        self, scheme: str, target: bytes, headers: Headers, client: str
+    ) -> Posted | None:
+        """What takes the body of a POST that is answered at once; None: not at once."""
+        if self._creates is None or not self.ready:
+            return None
+        return self._creates.begin(scheme, target, headers, client)
 
     def stop(self) -> None:
         """End the streams."""
@@ -226,22 +252,26 @@ class ApiApp:
             return response
         except Answer as answer:
             return answer.response
-        except ApiFault as fault:
-            log.info(
-                "request_refused",
-                method=request.method,
-                path=errors.echo(path_of(request)),
-                status=fault.status,
-                reason=errors.echo(fault.text),
-            )
-            # What is left of a body that was not read ends the connection.
-            headers = {"connection": "close"} if fault.status in (408, 413) else None
-            return refusal(fault, self.front.challenge() if fault.status == 401 else headers)
         except ClientDisconnect:
             raise
-        except Exception:
-            log.exception("request_failed", method=request.method, path=path_of(request))
+        except Exception as error:  # noqa: BLE001 - the client is told, the log why
+            return self._failed(error, request.method, path_of(request))
+
+    def _failed(self, error: Exception, method: str, path: str) -> Response:
+        """The answer to a request that raised."""
+        if not isinstance(error, ApiFault):
+            log.error("request_failed", method=method, path=path, exc_info=error)
             return refusal(ApiFault("Internal Server Error", status=500))
+        log.info(
+            "request_refused",
+            method=method,
+            path=errors.echo(path),
+            status=error.status,
+            reason=errors.echo(error.text),
+        )
+        # What is left of a body that was not read ends the connection.
+        headers = {"connection": "close"} if error.status in (408, 413) else None
+        return refusal(error, self.front.challenge() if error.status == 401 else headers)
 
     async def _admit(self, request: Request) -> None:
         """Find out who asks; refuse calls that are not for that caller."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +22,8 @@ from tungsten.api import (
     views,
 )
 from tungsten.api.bodies import Json
-from tungsten.api.callers import CALLER, Caller
+from tungsten.api.callers import CALLER, SYSTEM, Caller
+from tungsten.api.errors import ApiFault
 from tungsten.api.preconditions import Tags, require_match
 from tungsten.api.queries import ListQuery
 from tungsten.api.resources import secrets
@@ -38,6 +40,7 @@ from tungsten.store.base import (
     StoreUnusable,
     Transaction,
 )
+from tungsten.store.origin import Origin
 from tungsten.store.staleness import READ_AGE
 
 T = TypeVar("T")
@@ -108,26 +111,54 @@ class Engine:
 
     async def write(self, fn: Callable[[Write], T], *, brief: bool = False) -> T:
         """Run ``fn`` as one transaction; ``brief`` when it is likely to read and write little."""
-
-        caller = CALLER.get()
-
-        def run(tx: Transaction) -> tuple[T, bool]:
-            write = Write(tx, timestamp(), caller, self.quota, vault=self.vault)
-            return fn(write), write.drafted
-
+        run = self._running(fn, CALLER.get())
         try:
             if brief and self.embedded is not None:
                 result, drafted = await self.embedded.brief(run)
             else:
                 result, drafted = await self.store.transact(run)
         except StoreError as error:
-            self.failure = str(error) if isinstance(error, _BROKEN) else ""
-            self._probed_until = 0.0
-            raise errors.of_store(error) from error
+            raise self._refused(error) from error
         self.failure = ""
         if drafted:
             DRAFTED.set(True)
         return result
+
+    def begin_create(
+        self, declared: ResourceType, fields: Json, origin: Origin
+    ) -> asyncio.Future[tuple[Resource, bool]]:
+        """Create an object for those who may do everything, on an embedded store.
+
+        :meth:`outcome` tells how it ended.
+        """
+        assert self.embedded is not None
+        return self.embedded.begin(self._running(self._creating(declared, fields), SYSTEM), origin)
+
+    def outcome(self, ended: asyncio.Future[tuple[T, bool]]) -> tuple[T, bool]:
+        """What came of a transaction that was begun, and whether it wrote to a draft."""
+        try:
+            result = ended.result()
+        except StoreError as error:
+            raise self._refused(error) from error
+        self.failure = ""
+        return result
+
+    def _running(
+        self, fn: Callable[[Write], T], caller: Caller
+    ) -> Callable[[Transaction], tuple[T, bool]]:
+        """``fn`` as a transaction of a caller; it tells too whether it wrote to a draft."""
+
+        def run(tx: Transaction) -> tuple[T, bool]:
+            write = Write(tx, timestamp(), caller, self.quota, vault=self.vault)
+            return fn(write), write.drafted
+
+        return run
+
+    def _refused(self, error: StoreError) -> ApiFault:
+        """The store did not take a transaction."""
+        self.failure = str(error) if isinstance(error, _BROKEN) else ""
+        self._probed_until = 0.0
+        return errors.of_store(error)
 
     async def read(self, fn: Callable[[Snapshot], T]) -> T:
         """Run ``fn`` on one consistent state of the store."""
@@ -175,10 +206,11 @@ class Engine:
 
     async def create(self, declared: ResourceType, fields: Json) -> Resource:
         """Create an object."""
+        return await self.write(self._creating(declared, fields), brief=True)
+
+    def _creating(self, declared: ResourceType, fields: Json) -> Callable[[Write], Resource]:
         drop = self.drop_unknown
-        return await self.write(
-            lambda write: objects.create(write, declared, fields, drop=drop), brief=True
-        )
+        return lambda write: objects.create(write, declared, fields, drop=drop)
 
     async def show(self, declared: ResourceType, uuid: str, how: Showing) -> Json:
         """An object as clients read it."""

@@ -16,6 +16,7 @@ import socket
 import ssl
 from collections import Counter as Counts
 from collections.abc import Callable, Generator
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -44,6 +45,15 @@ QUICK_IN_A_ROW = 16
 Quick = Callable[[str, bytes, list[tuple[bytes, bytes]]], tuple[bytes, bytes] | None]
 """Answers a GET by scheme, target and headers: status line, and all after the Date header."""
 
+Answered = Callable[[bytes, bytes, bool], None]
+"""Is told status line, all after the Date header, and whether that ends the connection."""
+
+Posted = Callable[[bytes, Answered], None]
+"""Takes the body of a request, and answers it then or later, once."""
+
+QuickPost = Callable[[str, bytes, list[tuple[bytes, bytes]], str], Posted | None]
+"""Takes the head of a POST: scheme, target, headers and the client's address."""
+
 CROWDED = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -56,6 +66,25 @@ def _never_quick(
     scheme: str, target: bytes, headers: list[tuple[bytes, bytes]]
 ) -> tuple[bytes, bytes] | None:
     return None
+
+
+def _never_posted(
+    scheme: str, target: bytes, headers: list[tuple[bytes, bytes]], client: str
+) -> Posted | None:
+    return None
+
+
+class _Pending:
+    """Stands where the HTTP stack has the request that is being answered, for one that is quick."""
+
+    def __init__(self) -> None:
+        self.response_complete = False
+        self.disconnected = False
+        self.keep_alive = True
+        self.message_event = self
+
+    def set(self) -> None:
+        """Nobody waits for more of the request: it is whole."""
 
 
 def source_of(host: str) -> str:
@@ -119,12 +148,14 @@ class Sources:
 class PatientProtocol(HttpToolsProtocol):
     """A connection that is closed when the head of a request is too large or takes too long.
 
-    ``quick`` is asked first for the answer to a GET. ``active`` is when something last came or was
-    answered, in the loop's time.
+    ``quick`` is asked first for the answer to a GET; ``quick_post`` for who takes the body of a
+    POST, which must come with its head: else it goes the long way. ``active`` is when something
+    last came or was answered, in the loop's time.
     """
 
     head_timeout = 30.0
     quick: Quick = staticmethod(_never_quick)
+    quick_post: QuickPost = staticmethod(_never_posted)
     sources = Sources(1 << 30, 0)
     active = 0.0
     _head_timer: asyncio.TimerHandle | None = None
@@ -134,6 +165,9 @@ class PatientProtocol(HttpToolsProtocol):
     #: The last request was answered at once; how many more of what came may be.
     _answered = False
     _quick_left = 0
+    #: Who takes the body that is coming, and what came of it.
+    _posted: Posted | None = None
+    _parts: list[bytes]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start waiting for the first request; refuse one connection too many of a source."""
@@ -159,6 +193,8 @@ class PatientProtocol(HttpToolsProtocol):
             self.send_400_response("Invalid HTTP request received.")
         except httptools.HttpParserUpgrade:
             pass  # there is nothing to upgrade to: it is answered as it is
+        if self._posted is not None:
+            self._go_the_long_way()
         self.active = self.loop.time()
         if self.transport.is_closing():
             self._cancel()
@@ -194,21 +230,41 @@ class PatientProtocol(HttpToolsProtocol):
         if size > MAX_HEAD or hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             raise Garbled
         if self._may_be_quick():
-            answer = self.quick(self.scheme or "http", self.url, self.headers)
-            if answer is not None:
-                self._write(*answer)
-                return
+            scheme = self.scheme or "http"
+            if self.parser.get_method() == b"POST":
+                client = self.client[0] if self.client else ""
+                self._posted, self._parts = (
+                    self.quick_post(scheme, self.url, self.headers, client),
+                    [],
+                )
+                if self._posted is not None:
+                    return
+            else:
+                answer = self.quick(scheme, self.url, self.headers)
+                if answer is not None:
+                    self._write(*answer)
+                    return
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         self._held = 0
-        super().on_body(body)
+        if self._posted is not None:
+            self._parts.append(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._held = 0
-        if not self._answered:
+        posted, self._posted = self._posted, None
+        if posted is not None:
+            pending = _Pending()
+            self.cycle = pending  # type: ignore[assignment]
+            self._quick_left -= 1
+            posted(b"".join(self._parts), partial(self._finish, pending))
+            self._answered = pending.response_complete
+        elif not self._answered:
             super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -251,7 +307,7 @@ class PatientProtocol(HttpToolsProtocol):
         parser = self.parser
         if (
             self._quick_left <= 0
-            or parser.get_method() != b"GET"
+            or parser.get_method() not in (b"GET", b"POST")
             or parser.get_http_version() != "1.1"
             or not parser.should_keep_alive()
             or self._busy()
@@ -271,6 +327,32 @@ class PatientProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         stamped = b"".join(b"%s: %s\r\n" % one for one in self.server_state.default_headers)
         self.transport.write(b"".join((status, stamped, rest)))
+
+    def _finish(self, pending: _Pending, status: bytes, rest: bytes, ends: bool) -> None:
+        """Answer a request that was taken whole."""
+        pending.response_complete = True
+        if self.transport.is_closing():
+            return
+        stamped = b"".join(b"%s: %s\r\n" % one for one in self.server_state.default_headers)
+        if not (ends or pending.keep_alive):
+            stamped, ends = stamped + b"connection: close\r\n", True
+        self.transport.write(b"".join((status, stamped, rest)))
+        self.active = self.loop.time()
+        if ends:
+            self.transport.close()
+        if ends or self.pipeline:
+            self.on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self._keep_alive()
+
+    def _go_the_long_way(self) -> None:
+        """The body did not come with its head."""
+        self._posted = None
+        if not self.transport.is_closing():
+            super().on_headers_complete()
+            for part in self._parts:
+                super().on_body(part)
 
     def _keep_alive(self) -> None:
         if self.timeout_keep_alive_task is None:
@@ -349,6 +431,7 @@ class HttpServer:
         timeout: float,
         tls: ssl.SSLContext | None = None,
         quick: Quick | None = None,
+        quick_post: QuickPost | None = None,
         max_per_source: int = 0,
     ) -> None:
         self._app = app
@@ -357,7 +440,8 @@ class HttpServer:
         self._max_requests = max_requests
         self._timeout = timeout
         self._tls = tls
-        self._quick = quick
+        self._quick = quick or _never_quick
+        self._quick_post = quick_post or _never_posted
         self._sources = Sources(max_requests, max_per_source)
         self._server: _Embedded | None = None
         self._task: asyncio.Task[None] | None = None
@@ -368,8 +452,13 @@ class HttpServer:
         sock = listening_socket(self._listen, self._setting)
         self.port = int(sock.getsockname()[1])
         tls = self._tls
-        own = {"head_timeout": self._timeout, "quick": staticmethod(self._quick or _never_quick)}
-        protocol: Any = type("Protocol", (PatientProtocol,), {**own, "sources": self._sources})
+        own = {
+            "head_timeout": self._timeout,
+            "quick": staticmethod(self._quick),
+            "quick_post": staticmethod(self._quick_post),
+            "sources": self._sources,
+        }
+        protocol: Any = type("Protocol", (PatientProtocol,), own)
         config = uvicorn.Config(
             self._app,
             http=protocol,

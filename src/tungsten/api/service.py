@@ -178,6 +178,7 @@ class ApiService:
             max_requests=self._settings.max_requests,
             timeout=self._settings.request_timeout,
             quick=app.quick if isinstance(app, ApiApp) else None,
+            quick_post=app.quick_post if isinstance(app, ApiApp) else None,
             max_per_source=self._settings.max_connections_per_source,
         )
         self._ends.push_async_callback(server.stop)

@@ -22,6 +22,7 @@ other than through its :class:`Transaction`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -306,6 +307,10 @@ class Embedded(Store, Protocol):
 
     async def brief(self, fn: Callable[[Transaction], T]) -> T:
         """``transact`` for a function that is likely to read and write little."""
+        ...
+
+    def begin(self, fn: Callable[[Transaction], T], origin: Origin) -> asyncio.Future[T]:
+        """The same for who waits by other means; ``origin`` is what the commit says of itself."""
         ...
 
     async def probe(self) -> None:

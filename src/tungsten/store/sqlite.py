@@ -44,7 +44,7 @@ from tungsten.store.base import (
     Transaction,
 )
 from tungsten.store.feed import BATCH, Feed
-from tungsten.store.origin import ORIGIN
+from tungsten.store.origin import ORIGIN, Origin
 from tungsten.store.sqlite_file import WriterLock, connect, prepare
 from tungsten.store.sqlite_known import KnowingTransaction
 from tungsten.store.sqlite_rows import (
@@ -181,13 +181,17 @@ class SqliteStore:
 
         One that needs more than a few rows is undone and run again by the writer's thread.
         """
+        return await self.begin(fn, ORIGIN.get())
+
+    def begin(self, fn: Callable[[Transaction], T], origin: Origin) -> asyncio.Future[T]:
+        """Have the running loop do so; the future is settled once it is durable or refused."""
         self._check_open()
         if self._writer is None:
             raise StoreUnavailable(f"{self.path} is open for reading only")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._writer.submit_brief(Job(fn, future, loop, ORIGIN.get()))
-        return await future
+        self._writer.submit_brief(Job(fn, future, loop, origin))
+        return future
 
     async def probe(self) -> None:
         """Make sure that the file can be written: raises StoreUnavailable when it cannot.
