@@ -262,7 +262,7 @@ bool Rib::add_to(RouteId id, const PathView &view) {
     const bool primary = !view.path.origin;
     if (Path *known = find_path(r, view.path.source, view.path_id, view.path.origin)) {
         const bool is_same = same(*known, view, r);
-        if (primary) {
+        if (primary && !(view.path.flags & STALE)) { // one that is changed and stays stale is not said anew
             Standing &standing = sources[view.path.source].tables[r.table];
             if (known->session() != standing.session) {
                 known->set_session(standing.session);
