@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 PROCESSES = {"api", "compiler", "controller", "control", "agent", "config"}
 STORE = {"backup", "restore", "db"}
+INTROSPECT = {"ctr", "vr"}
 
 
 def application(word: str | None) -> typer.Typer:
@@ -18,14 +20,51 @@ def application(word: str | None) -> typer.Typer:
         return commands.app
     if word == "lab":
         return _with_lab(typer.Typer(no_args_is_help=True))
+    if word in INTROSPECT:
+        return _with_introspect(typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False))
     from tungsten.cli.app import app
-    from tungsten.process import commands
 
     if word is None or word.startswith("-"):
-        for command in commands.app.registered_commands:
-            app.registered_commands.append(command)
-        app.registered_groups.extend(commands.app.registered_groups)
-        _with_lab(app)
+        return _everything(app)
+    return app
+
+
+def _everything(app: typer.Typer) -> typer.Typer:
+    """All commands, for help and for the shell's completion."""
+    from tungsten.process import commands
+
+    _with_introspect(app)
+    app.registered_commands.extend(commands.app.registered_commands)
+    app.registered_groups.extend(commands.app.registered_groups)
+    _with_lab(app)
+
+    @app.callback()
+    def tungsten(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", help="Show the version, and stop.", is_eager=True, callback=_version
+            ),
+        ] = False,
+    ) -> None:
+        """An open SDN. `tungsten COMMAND --help` tells of a command."""
+
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"tungsten {version('tungsten')}")
+        raise typer.Exit
+
+
+def _with_introspect(app: typer.Typer) -> typer.Typer:
+    from tungsten.cli import ctr, vr
+
+    app.add_typer(ctr.app, name="ctr")
+    app.add_typer(vr.app, name="vr")
     return app
 
 
@@ -41,4 +80,6 @@ def _with_lab(app: typer.Typer) -> typer.Typer:
 def main() -> None:
     """Entry point of the console script."""
     words = sys.argv[1:]
-    application(words[0] if words else None)()
+    app = application(words[0] if words else None)
+    app.info.context_settings = {"help_option_names": ["--help", "-h"]}
+    app()

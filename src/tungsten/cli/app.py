@@ -1,10 +1,10 @@
-"""The ``tungsten`` commands that are not processes: objects, and questions to processes."""
+"""The ``tungsten`` commands that ask the API about objects."""
 
 from __future__ import annotations
 
 import typer
 
-from tungsten.cli import ctr, intent, objects, vr
+from tungsten.cli import intent, objects
 from tungsten.cli.past import history
 from tungsten.cli.schema import schema
 from tungsten.cli.watch import watch
@@ -21,5 +21,3 @@ app.command()(intent.edit)
 app.command()(watch)
 app.command()(history)
 app.command()(schema)
-app.add_typer(ctr.app, name="ctr")
-app.add_typer(vr.app, name="vr")

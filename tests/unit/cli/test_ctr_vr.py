@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from tungsten.agent.introspect import agent_requests
 from tungsten.cli import ctr
-from tungsten.cli.app import app
 from tungsten.control.introspect import ControlView, control_requests
 from tungsten.control.introspect_structs import BgpNeighborResp
 from tungsten.introspect import ConnectionInfo
 from tungsten.introspect.request import AnyRequest
+from tungsten.main import application
 
 Run = Callable[..., str]
 
@@ -50,7 +50,7 @@ def control() -> Sequence[AnyRequest]:
 
 def run_with(port: int, group: str) -> Run:
     def run(*words: str, code: int = 0) -> str:
-        result = CliRunner().invoke(app, [group, "--port", str(port), *words])
+        result = CliRunner().invoke(application(group), [group, "--port", str(port), *words])
         assert result.exit_code == code, result.output
         return AGE.sub("age: AGE", result.output)
 
@@ -208,7 +208,9 @@ def test_wrong_family_is_wrong_usage(ask_agent: Run) -> None:
 
 
 def test_unreachable_host_is_said_plainly() -> None:
-    result = CliRunner().invoke(app, ["ctr", "--host", "127.0.0.1", "--port", "1", "nei"])
+    result = CliRunner().invoke(
+        application("ctr"), ["ctr", "--host", "127.0.0.1", "--port", "1", "nei"]
+    )
     assert result.exit_code == 1
     assert "Introspect Host: 127.0.0.1" in result.output
     assert "Failed to reach destination" in result.output
