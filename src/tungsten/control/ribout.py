@@ -7,9 +7,11 @@ a broadcast route).
 
 State, per route key: the present item; the set of members that hold an item for it
 (``_holders``); the set of members that are still to hear of it (``_pending``). Sets of members
-are bits of an integer. A withdrawal goes to holders only. A member that reads slowly keeps its
-bits in ``_pending`` and gets the newest state of each route when it is ready again; nothing is
-queued for it meanwhile.
+are bits of an integer. Who has just joined is to hear of everything: that is noted once
+(``_fresh``) and worked out when it is sent, for all who joined meanwhile. Likewise the bits of
+members that left (``_gone``) are wiped for all of them in one go, before they are used again.
+A withdrawal goes to holders only. A member that reads slowly keeps its bits in ``_pending`` and
+gets the newest state of each route when it is ready again; nothing is queued for it meanwhile.
 
 A table may come and go with its instance while members stay: :meth:`RibOut.attach` and the
 emptying of the old table's routes keep what members hold in step.
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from tungsten.xmpp.routes import Item
 from tungsten.xmpp.stanzas import (
@@ -33,7 +36,8 @@ from tungsten.xmpp.stanzas import (
 from .tables import Route, Table
 
 MESSAGE_BYTES = 256 * 1024
-KEYS_PER_FLUSH = 2048
+#: Routes times members that are sent in one go: what a large network can be told of 32 routes.
+DELIVERIES_PER_FLUSH = 65536
 
 
 class Member(Protocol):
@@ -82,7 +86,14 @@ class RibOut:
         self._on_work = on_work
         self._related = related
         self._members: dict[Member, int] = {}
+        self._heads: dict[Member, tuple[bytes, bytes]] = {}
+        self._everyone = 0
+        self._fresh = 0
+        self._gone = 0
+        self._next_bit = 0
         self._free: list[int] = []
+        #: Private routes by owners that have not joined.
+        self._waiting: WeakKeyDictionary[Member, set[bytes]] = WeakKeyDictionary()
         self._items: dict[bytes, bytes] = {}
         self._ids: dict[bytes, str] = {}
         self._private: dict[bytes, int] = {}
@@ -109,54 +120,76 @@ class RibOut:
         """Add a member; it is to hear of every route."""
         if member in self._members:
             return
-        bit = 1 << (self._free.pop() if self._free else len(self._members))
+        if not self._free:
+            self._free.append(self._next_bit)
+            self._next_bit += 1
+        bit = 1 << self._free.pop()
         self._members[member] = bit
-        for key in self._items:
-            if self._private.get(key, bit) == bit:
-                self._pending[key] = self._pending.get(key, 0) | bit
+        self._heads[member] = route_envelope(self.sender, member.name, self.family, self.instance)
+        self._everyone |= bit
+        self._fresh |= bit
         if self.table is not None:
-            private = [route for route in self.table.routes() if self._owner_of(route) is member]
+            found = (self.table.get(key) for key in self._waiting.pop(member, ()))
+            private = [r for r in found if r is not None and self._owner_of(r) is member]
             for route in private:
                 self._items.pop(route.key, None)
             self.routes_changed(self.table, private)
-        if self._pending:
-            self._on_work(self)
+        self._on_work(self)
 
     def leave(self, member: Member, *, retract: bool) -> None:
         """Remove a member; with ``retract`` it is told to forget all it holds here."""
         bit = self._members.pop(member, 0)
         if not bit:
             return
-        self._free.append(bit.bit_length() - 1)
-        held = [key for key, holders in self._holders.items() if holders & bit]
-        if retract and held:
+        held = [key for key, holders in self._holders.items() if holders & bit] if retract else []
+        if held:
             ids = [encode_retract(self._ids[key]) for key in held]
             for start in range(0, len(ids), ITEMS_PER_RETRACT):
                 self._send(member, ids[start : start + ITEMS_PER_RETRACT])
-        for key in held:
-            self._holders[key] &= ~bit
-            self._forget(key)
-        for key in [key for key, bits in self._pending.items() if bits & bit]:
-            self._clear_pending(key, bit)
         for key in [key for key, owner in self._private.items() if owner == bit]:
-            del self._private[key]
+            self._private[key] = 0
             self._items.pop(key, None)
+            self._waiting.setdefault(member, set()).add(key)
+        del self._heads[member]
+        self._everyone &= ~bit
+        self._fresh &= ~bit
+        self._gone |= bit
+        self._on_work(self)
+
+    def _wipe(self) -> None:
+        """Take the bits of those that left out of all sets."""
+        gone, self._gone = self._gone, 0
+        for key in [key for key, bits in self._pending.items() if bits & gone]:
+            self._clear_pending(key, gone)
+        for key in [key for key, bits in self._holders.items() if bits & gone]:
+            self._holders[key] &= ~gone
             self._forget(key)
+        while gone:
+            self._free.append(gone.bit_length() - 1)
+            gone &= ~(1 << self._free[-1])
+
+    def _tell_fresh(self, ready: int) -> None:
+        """Note for those who joined, and take messages now, that they are to hear of all."""
+        fresh = self._fresh & ready
+        if not fresh:
+            return
+        self._fresh &= ~fresh
+        for key in self._items:
+            bits = fresh & self._private.get(key, fresh)
+            if bits:
+                self._pending[key] = self._pending.get(key, 0) | bits
 
     def is_behind(self, member: Member) -> bool:
         """Whether something is still to be told to a member."""
         bit = self._members.get(member, 0)
-        return any(bits & bit for bits in self._pending.values())
+        return bool(self._fresh & bit) or any(bits & bit for bits in self._pending.values())
 
     def routes_changed(self, table: Table, routes: list[Route]) -> None:
         """Encode what changed and note who is to hear of it (Listener)."""
         if table is not self.table:
             return
-        everyone = 0
-        for bit in self._members.values():
-            everyone |= bit
         for route in self._related(table, routes):
-            self._change(route, everyone)
+            self._change(route, self._everyone)
         if self._pending:
             self._on_work(self)
 
@@ -166,6 +199,8 @@ class RibOut:
         audience = everyone
         if owner is not None:
             audience = self._private[key] = self._members.get(owner, 0)
+            if not audience:
+                self._waiting.setdefault(owner, set()).add(key)
         item = self._show(route)
         known = self._items.get(key)
         if item is None:
@@ -189,15 +224,17 @@ class RibOut:
 
     def flush(self) -> bool:
         """Send what members are ready for, up to a batch of routes; whether more can be sent."""
+        if self._gone:
+            self._wipe()
         ready = 0
         for member, bit in self._members.items():
             if member.is_ready:
                 ready |= bit
-        batch = [(key, bits & ready) for key, bits in self._pending.items() if bits & ready]
-        more = len(batch) > KEYS_PER_FLUSH
+        self._tell_fresh(ready)
+        batch, more = self._batch(ready)
         updates: dict[int, list[bytes]] = {}
         retracts: dict[int, list[bytes]] = {}
-        for key, bits in batch[:KEYS_PER_FLUSH]:
+        for key, bits in batch:
             item = self._items.get(key)
             if item is None:
                 holding = bits & self._holders.get(key, 0)
@@ -215,6 +252,20 @@ class RibOut:
             self._send_group(group, encoded, ITEMS_PER_UPDATE)
         return more
 
+    def _batch(self, ready: int) -> tuple[list[tuple[bytes, int]], bool]:
+        """Routes to be told now, each with whom; and whether there are more."""
+        batch: list[tuple[bytes, int]] = []
+        left = DELIVERIES_PER_FLUSH
+        for key, pending in self._pending.items():
+            bits = pending & ready
+            if not bits:
+                continue
+            if left <= 0:
+                return batch, True
+            batch.append((key, bits))
+            left -= bits.bit_count()
+        return batch, False
+
     def _send_group(self, group: int, encoded: list[bytes], most: int) -> None:
         members = [member for member, bit in self._members.items() if bit & group]
         for chunk in _chunks(encoded, most):
@@ -223,7 +274,7 @@ class RibOut:
                 self._send(member, [body])
 
     def _send(self, member: Member, parts: list[bytes]) -> None:
-        head, tail = route_envelope(self.sender, member.name, self.family, self.instance)
+        head, tail = self._heads[member]
         member.deliver(head, *parts, tail)
 
     def _clear_pending(self, key: bytes, bits: int) -> None:

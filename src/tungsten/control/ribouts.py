@@ -6,6 +6,7 @@ A fan-out exists while somebody subscribes, with or without the instance;
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET6, Family
@@ -27,6 +28,10 @@ _XMPP_FAMILY = {
     EVPN: stanzas.EVPN,
     ERM_VPN: stanzas.MULTICAST,
 }
+
+
+#: Seconds of sending after which the event loop gets a turn.
+SLICE_TIME = 0.02
 
 
 class RibOuts:
@@ -94,13 +99,14 @@ class RibOuts:
     def flush(self) -> bool:
         """Send to agents what there is; whether some is left that could be sent at once."""
         again: dict[RibOut, None] = {}
-        while self._work:
+        end = time.monotonic() + SLICE_TIME
+        while self._work and time.monotonic() < end:
             ribout = next(iter(self._work))
             del self._work[ribout]
             if ribout.flush():
                 again[ribout] = None
-        self._work = again
-        return bool(again)
+        self._work.update(again)
+        return bool(self._work)
 
     def _of(self, instance: str) -> list[RibOut]:
         found = (self._ribouts.get((instance, family)) for family in _XMPP_FAMILY)
@@ -135,9 +141,10 @@ class RibOuts:
         return show_route(route, instance, self._instances)
 
     def _owner_of(self, route: Route) -> Agent | None:
-        if not route.paths or not _is_private(route):
+        if not _is_private(route):
             return None
-        return self._agent_of(route.paths[0].source)
+        paths = route.paths
+        return self._agent_of(paths[0].source) if paths else None
 
     def _related(self, table: Table, routes: list[Route]) -> list[Route]:
         return self._lists(table).related(table, routes) if table.family == EVPN else routes

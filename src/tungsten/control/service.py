@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,6 +59,8 @@ ROUTES_PER_SLICE = 2048
 OBJECTS_PER_SLICE = 256
 #: Seconds of work on configuration after which the event loop gets a turn.
 SLICE_TIME = 0.02
+#: Most seconds that changes are gathered while there is much to do.
+LONGEST_DELAY = 0.05
 #: Seconds between attempts to follow a store that failed.
 STORE_RETRY = 1.0
 _log = structlog.get_logger("tungsten.control")
@@ -89,6 +92,8 @@ class ControlService:
         self._ends = contextlib.AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._scheduled = False
+        #: Seconds that the last slice of work took.
+        self._took = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
 
@@ -97,6 +102,7 @@ class ControlService:
         host, port = split_listen("xmpp_listen", self.settings.xmpp_listen)
         check_router_id(self.settings.router_id)
         self._loop = asyncio.get_running_loop()
+        _allow_connections()
         if self.core.reason:
             _log.warning("core_not_compiled", reason=self.core.reason)
         self.peers = XmppPeers(self.settings, self.rib, self.instances, self.exporter)
@@ -313,18 +319,22 @@ class ControlService:
     def _schedule(self) -> None:
         if not self._scheduled and self._loop is not None:
             self._scheduled = True
-            self._timer = self._loop.call_later(self.settings.batch_time, self._run)
+            # The more there is to do, the longer it is gathered: half of the time at most.
+            delay = max(self.settings.batch_time, min(self._took, LONGEST_DELAY))
+            self._timer = self._loop.call_later(delay, self._run)
 
     def _run(self) -> None:
         """One slice of work. What is left, also after an error, is taken up in the next."""
         self._scheduled = False
         more = True
+        begun = time.monotonic()
         try:
             more = not self.rib.process(ROUTES_PER_SLICE)
             more = self.exporter.flush() or more
             more = self.peers.flush() or more
             more = self.bgp.flush() or more
         finally:
+            self._took = time.monotonic() - begun
             if more and not self._scheduled and self._loop is not None:
                 self._scheduled = True
                 self._timer = self._loop.call_soon(self._run)
@@ -345,6 +355,15 @@ def _read(
 
 def _parts(things: Sequence[T]) -> Iterator[Sequence[T]]:
     return (things[at : at + OBJECTS_PER_SLICE] for at in range(0, len(things), OBJECTS_PER_SLICE))
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files as far as it goes: each agent is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    _log.info("connections_allowed", files=soft)
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -220,6 +220,7 @@ class Connection(asyncio.Protocol):
                         self._reject("tls-name", why)
                         return
                     self._told = True
+                    self._settled()
                     self._arm()
                     self._handler.established(self)
                 case StanzaReceived(element):
@@ -258,6 +259,9 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
             self._arm()
             self._handshake = self._loop.create_task(self._secure(self._transport))
+
+    def _settled(self) -> None:
+        """The stream is open: this connection waits for nothing any more."""
 
     def _turn(self) -> contextlib.AbstractAsyncContextManager[object]:
         """Handshakes take turns where many come at once."""

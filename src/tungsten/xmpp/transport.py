@@ -55,6 +55,9 @@ class XmppServer:
         self.options = options or TransportOptions()
         self.connections: set[Connection] = set()
         self.refused: Counter[str] = Counter()
+        #: Connections that have not opened their stream, and how many of them an address has.
+        self._pending: dict[Connection, str] = {}
+        self._sources: Counter[str] = Counter()
         #: Limits how many handshakes run at once.
         self.handshakes = asyncio.Semaphore(self.options.handshakes)
         self._handler = handler
@@ -70,7 +73,7 @@ class XmppServer:
         if self.options.tls is not None:
             self.options.tls.context()
         self._server = await loop.create_server(
-            self._accept, self.host, self.port, reuse_address=True, backlog=512
+            self._accept, self.host, self.port, reuse_address=True, backlog=4096
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -98,18 +101,28 @@ class XmppServer:
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
+        self.settle(connection)
         if not self.connections:
             self._idle.set()
 
     def admit(self, connection: Connection) -> str:
-        """Why a fresh connection is too many; empty when it is welcome."""
-        pending = [c for c in self.connections if not c.established and c is not connection]
-        if len(pending) >= self.options.pending_total:
-            return f"{len(pending)} connections wait for their stream header"
-        same = sum(c.address == connection.address for c in pending)
+        """Why a fresh connection is too many; empty when it may wait for its stream header."""
+        if len(self._pending) >= self.options.pending_total:
+            return f"{len(self._pending)} connections wait for their stream header"
+        same = self._sources[connection.address]
         if same >= self.options.pending_per_source:
             return f"{same} connections of {connection.address} wait for their stream header"
+        self._pending[connection] = connection.address
+        self._sources[connection.address] += 1
         return ""
+
+    def settle(self, connection: Connection) -> None:
+        """A connection has opened its stream, or is gone."""
+        address = self._pending.pop(connection, None)
+        if address is not None:
+            self._sources[address] -= 1
+            if not self._sources[address]:
+                del self._sources[address]
 
 
 class _ServerConnection(Connection):
@@ -124,6 +137,9 @@ class _ServerConnection(Connection):
     ) -> None:
         super().__init__(session, handler, options, server.forget)
         self._owner = server
+
+    def _settled(self) -> None:
+        self._owner.settle(self)
 
     def _turn(self) -> contextlib.AbstractAsyncContextManager[object]:
         return self._owner.handshakes
