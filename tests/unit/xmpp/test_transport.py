@@ -179,6 +179,31 @@ async def test_silent_connections_are_few_and_short(server: XmppServer) -> None:
         writer.close()
 
 
+async def test_a_source_may_have_64_connections_that_say_nothing(recorder: Recorder) -> None:
+    server = XmppServer("127.0.0.1", 0, recorder)
+    await server.start()
+    streams = []
+    try:
+        for _ in range(TransportOptions().pending_per_source):
+            streams.append(await asyncio.open_connection("127.0.0.1", server.port))
+        await until(lambda: len(server.connections) == 64)
+        streams.append(await asyncio.open_connection("127.0.0.1", server.port))
+        async with asyncio.timeout(10):
+            refused = await streams[64][0].read()
+        assert b"resource-constraint" in refused
+        assert len(server.connections) == 64
+        assert not any(reader.at_eof() for reader, _ in streams[:64])
+        streams[0][1].close()
+        await until(lambda: len(server.connections) == 63)
+        streams.append(await asyncio.open_connection("127.0.0.1", server.port))
+        await until(lambda: len(server.connections) == 64)
+        assert not streams[65][0].at_eof()
+    finally:
+        for _, writer in streams:
+            writer.close()
+        await server.stop()
+
+
 async def test_peer_that_stops_reading_is_closed_and_holds_up_nobody(
     server: XmppServer, recorder: Recorder, connect: Callable[..., XmppClient]
 ) -> None:
