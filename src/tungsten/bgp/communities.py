@@ -154,6 +154,29 @@ def tags_of(communities: Iterable[bytes]) -> tuple[int, ...]:
     return private_numbers(0x84, communities)
 
 
+def large_tag(asn: int, number: int) -> bytes:
+    """Tag (type << 16 | value) as the large community that OpenSDN uses.
+
+    AS in 4 octets, 1 for a tag, then in 7 octets the type in front of a value of 32 bits.
+    """
+    wide = number >> 16 << 32 | number & 0xFFFF
+    return asn.to_bytes(4, "big") + b"\1" + wide.to_bytes(7, "big")
+
+
+def large_tags_of(communities: Iterable[bytes]) -> tuple[int, ...]:
+    """Tag numbers in a route's large communities; values above 16 bits have none and are left out.
+
+    The octet between mark and type must be 0, so that operators' own large communities, which may
+    have the mark, are seldom taken for tags.
+    """
+    found = set()
+    for c in communities:
+        value = int.from_bytes(c[8:], "big")
+        if c[4:6] == b"\1\0" and value <= 0xFFFF:
+            found.add(int.from_bytes(c[6:8], "big") << 16 | value)
+    return tuple(sorted(found))
+
+
 def with_private_number(subtype: int, asn: int, number: int, link: int) -> tuple[bytes, ...]:
     """One private number as the communities that carry it.
 

@@ -209,7 +209,13 @@ def _attributes(
         local_preference=preference or None,
         extended_communities=extended,
         communities=plain,
+        large_communities=_large_tags(hop, asn) if not master else (),
     )
+
+
+def _large_tags(hop: NextHop, asn: int) -> tuple[bytes, ...]:
+    """Tags in their newer form, for neighbours that read only that one."""
+    return tuple(sorted({communities.large_tag(asn, number) for number in hop.tags}))
 
 
 def _derived_med(preference: int) -> int:
@@ -360,9 +366,18 @@ def _next_hop(path: Path, instance: Instance | None, instances: Instances) -> Ne
         encapsulations=encapsulations_of(path),
         mac=mac,
         virtual_network=network,
-        tags=communities.tags_of(extended),
+        tags=_tags(path),
         sequence=sequence,
     )
+
+
+def _tags(path: Path) -> tuple[int, ...]:
+    """Tags in either form."""
+    attributes = path.attributes
+    found = communities.tags_of(attributes.extended_communities)
+    if attributes.large_communities:
+        found += communities.large_tags_of(attributes.large_communities)
+    return tuple(sorted(set(found)))
 
 
 def _network_of(path: Path, instance: Instance, instances: Instances) -> str:
