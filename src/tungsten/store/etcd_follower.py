@@ -127,6 +127,8 @@ class Follower(threading.Thread):
         #: etcd has told all that there is up to this revision: the next watch begins there. The
         #: newest commit may be much older, so that etcd does not keep what comes after that.
         self._position = 0
+        #: whether the last watch broke and none stands yet
+        self._broke = False
         #: done when the replica is loaded for the first time; fails when that cannot be
         self.started: Future[int] = Future()
         #: how often a watch or a load began, for those who look inside
@@ -148,7 +150,10 @@ class Follower(threading.Thread):
                     self.started.set_exception(error)
                     return
                 if not self._ended.is_set():
-                    log.warning("watch_broke", endpoint=endpoint, error=str(error))
+                    # Told once, until a watch stands again: etcd may be away for hours.
+                    tell = log.debug if self._broke else log.warning
+                    tell("watch_broke", endpoint=endpoint, error=str(error))
+                    self._broke = True
             self._at += 1
             pause = PAUSE if time.monotonic() - began > 5 else min(2 * pause, PAUSE_MOST)
             self._ended.wait(pause)
@@ -203,6 +208,9 @@ class Follower(threading.Thread):
                 refuse_cancelled(response)
                 if response.created:
                     self.watches += 1
+                    if self._broke:
+                        log.info("watch_resumed", endpoint=connection.endpoint)
+                        self._broke = False
                     continue
                 if not response.events:
                     self._position = response.header.revision

@@ -19,6 +19,7 @@ import pytest
 from aetcd.rpc import rpc_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from tests.unit.store.cut_proxy import CutProxy
 from tests.unit.store.store_samples import OLD_ETCD, etcd, etcd_place, record, uuid_of
 from tests.unit.store.watch_properties import WatchValidator
@@ -220,6 +221,27 @@ async def test_a_watch_goes_on_after_its_connection_was_cut(
         validator.receive(await asyncio.wait_for(anext(watch), 10))
     assert len(validator.commits) == 8
     validator.check_state(*await writer.load())
+    await store.close()
+    await writer.close()
+
+
+async def test_the_log_tells_once_that_a_watch_broke_and_that_it_goes_on(
+    tmp_path: Path, proxy: CutProxy
+) -> None:
+    writer = open_at(etcd_place(tmp_path))
+    store = open_at(f"{proxy.endpoint}/{tmp_path}")
+    watch = store.watch(0)
+    await writer.transact(creating(1))
+    await asyncio.wait_for(anext(watch), 10)
+    with capture_logs() as logs:
+        proxy.cut()
+        await asyncio.sleep(1.5)  # time for several attempts
+        await writer.transact(creating(2))
+        proxy.heal()
+        await asyncio.wait_for(anext(watch), 10)
+    told = [(one["log_level"], one["event"]) for one in logs if one["log_level"] != "debug"]
+    assert told == [("warning", "watch_broke"), ("info", "watch_resumed")]
+    assert any(one["log_level"] == "debug" and one["event"] == "watch_broke" for one in logs)
     await store.close()
     await writer.close()
 
