@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import inspect
 import ipaddress
+import os
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Annotated
@@ -110,7 +111,16 @@ class IntrospectServer:
     async def start(self) -> None:
         """Listen. Raises OSError when the address cannot be bound."""
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        self._socket = socket.create_server((self._host, self._port), family=family, backlog=128)
+        try:
+            self._socket = socket.create_server(
+                (self._host, self._port), family=family, backlog=128
+            )
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"introspect_listen: cannot listen on {self._host}:{self._port}:"
+                f" {os.strerror(error.errno) if error.errno else error}",
+            ) from error
         self._port = self._socket.getsockname()[1]
         config = uvicorn.Config(
             self.application(),

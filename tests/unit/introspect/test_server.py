@@ -395,6 +395,19 @@ def test_client_refuses_document_types() -> None:
         parse_answer("http://x", bomb)
 
 
+async def test_an_address_that_is_taken_is_told_with_its_setting() -> None:
+    first = IntrospectServer("127.0.0.1:0", "contrail-control", [])
+    await first.start()
+    second = IntrospectServer(f"127.0.0.1:{first.port}", "contrail-control", [])
+    try:
+        with pytest.raises(
+            OSError, match=rf"introspect_listen: .*127\.0\.0\.1:{first.port}: Address"
+        ):
+            await second.start()
+    finally:
+        await first.stop()
+
+
 @pytest.mark.parametrize("listen", ["", "8085", "host:", ":8085", "host:http", "host:65536"])
 def test_listen_address_is_checked(listen: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
