@@ -56,6 +56,9 @@ def history(
             since=moment(since, "--since") if since else None,
             until=moment(until, "--until") if until else None,
         )
+    if not told["changes"] and wanted is not Output.json:
+        of = " of that name" if name else ""
+        typer.echo(f"There is no such change{of}.", err=True)
     _print(told, wanted, diff=diff)
     if told["kept_since"] and len(told["changes"]) < limit and wanted is not Output.json:
         typer.echo(f"The past is kept from revision {told['kept_since']} on.", err=True)

@@ -221,7 +221,9 @@ def test_history_and_the_past_are_shown(run: Run, shop: str) -> None:
     assert wide[1].split()[-3:] == ["POST", "/apply", "127.0.0.1"]
     assert re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d ", wide[1])
     assert "web" in run("history", "sg", "--since", "10m").output
-    assert run("history", "sg", "--until", "1d").output == ""
+    none = run("history", "sg", "never-there")
+    assert (none.stdout, none.stderr) == ("", "There is no such change of that name.\n")
+    assert run("history", "sg", "--until", "1d").stderr == "There is no such change.\n"
     assert f"{PARENT}:web" not in run("get", "sg", "-o", "name", "--at", "0s").output
     assert (
         "Name:  default-domain:default-project:web"
