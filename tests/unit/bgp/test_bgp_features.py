@@ -21,10 +21,18 @@ from tungsten.bgp.capabilities import (
 )
 from tungsten.bgp.capabilities import RouteRefresh as CanRefresh
 from tungsten.bgp.errors import ProtocolError
-from tungsten.bgp.families import EVPN, INET, INET_VPN, ROUTE_TARGET, Family
+from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET_VPN, ROUTE_TARGET, Family
 from tungsten.bgp.fsm import Down, Received
 from tungsten.bgp.messages import Keepalive, Notification, Open, RouteRefresh, shutdown
-from tungsten.bgp.nlri import InclusiveMulticast, Inet, Nlri, encode_nlri, prefix_from_text
+from tungsten.bgp.nlri import (
+    ErmVpn,
+    InclusiveMulticast,
+    Inet,
+    Nlri,
+    decode_nlri,
+    encode_nlri,
+    prefix_from_text,
+)
 from tungsten.bgp.update import UPDATE_TYPE, Unreach, Update, decode_update, frame
 
 CEASE = 6
@@ -248,3 +256,19 @@ def test_fullest_update_takes_linear_work() -> None:
     body = b"\0\0" + len(block).to_bytes(2, "big") + block + b"\x08\x0a"
     update = decode_update(body, context, frozenset({INET}), AttributeStore())
     assert len(update.reach[0].attributes.communities) == 900
+
+
+def test_bad_route_of_a_replication_tree_is_skipped_alone() -> None:
+    """R-04: addresses that are not 32 bits, types that are not known, lengths that do not fit."""
+    good = ErmVpn(1, bytes(8), PEER_ID, bytes(4), b"\xff\xff\xff\xff")
+    octets = encode_nlri(good)
+    source = bytearray(octets)
+    source[14] = 24
+    group = bytearray(octets)
+    group[19] = 64
+    kind = b"\7" + octets[1:]
+    cut = octets[:1] + bytes((octets[1] - 1,)) + octets[2:-1]
+    for bad in (bytes(source), bytes(group), kind, cut):
+        found = decode_nlri(ERM_VPN, bad + octets)
+        assert found.routes == [good]
+        assert len(found.skipped) == 1

@@ -22,7 +22,7 @@ from tungsten.bgp.families import EVPN, INET_VPN, Family
 from tungsten.bgp.fsm import Down
 from tungsten.bgp.messages import ROUTE_REFRESH_TYPE, Framer, RouteRefresh
 from tungsten.bgp.negotiation import Negotiated
-from tungsten.bgp.nlri import MacIp, Nlri, Vpn, mpls_field, prefix_from_text
+from tungsten.bgp.nlri import MacIp, Nlri, UnknownEvpn, Vpn, mpls_field, prefix_from_text
 from tungsten.bgp.transport import Peer
 from tungsten.bgp.update import Reach, Unreach, Update, encode_update
 from tungsten.control.bgp_peers import Neighbor
@@ -372,3 +372,38 @@ def test_store_of_attributes_is_shared() -> None:
     store = AttributeStore()
     one = store.intern(PathAttributes(next_hop=bytes((192, 0, 2, 1)), med=1))
     assert store.intern(PathAttributes(next_hop=bytes((192, 0, 2, 1)), med=1)) is one
+
+
+def test_unknown_evpn_types_pass_only_through_a_reflector(world: World) -> None:
+    """E-04."""
+    strange = UnknownEvpn(9, b"abc")
+    for cluster_id, passes in ((world.peers.own.cluster_id, True), (None, False)):
+        world.peers.own = replace(world.peers.own, cluster_id=cluster_id)
+        other = world.connect(3)
+        world.connect(0)
+        world.hear(0, strange, family=EVPN)
+        assert ((EVPN, strange.key) in other.held) == passes
+        for number in (0, 3):
+            world.down(number, frozenset())
+        world.work(None)
+
+
+def test_agents_own_word_is_used_before_a_neighbours(world: World) -> None:
+    """E-06: a neighbour that claims an address of a local machine, as good as its agent's."""
+    other = world.connect(1)
+    world.connect(0)
+    world.say(0, "a", 0, replace_attributes(extended_communities=()), 300)
+    world.work(None)
+    ((_, key),) = other.held
+    route = Vpn(key[:8], key[8:], mpls_field(666))
+    world.hear(0, route)
+    world.work(None)
+    table = world.rib.tables["bgp.l3vpn.0"]
+    found = table.get(key)
+    assert found is not None
+    assert len(found.paths) == 2
+    assert found.best is not None
+    assert found.best.label == 300
+    instance = world.rib.tables["a.inet.0"].get(key[8:])
+    assert instance is not None
+    assert instance.paths[0].label == 300
