@@ -36,6 +36,9 @@ MAX_HEAD = 65_536
 KEEP_ALIVE = 75
 """Seconds that an idle connection is kept for the next request."""
 
+HANDSHAKE = 10.0
+"""Seconds that a TLS handshake may take."""
+
 STOP_GRACE = 3
 """Seconds that requests in progress have to end when the server stops."""
 
@@ -382,7 +385,33 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 class _Embedded(uvicorn.Server):
-    """A server that leaves signals to the process it is part of."""
+    """A server that leaves signals to the process it is part of, and bounds TLS handshakes."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. uvicorn gives handshakes a minute, and has no setting for it."""
+        config = self.config
+        if config.ssl is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        self.started = False
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        for sock in sockets or ():
+            server = await asyncio.get_running_loop().create_server(
+                protocol,
+                sock=sock,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=HANDSHAKE,
+            )
+            self.servers.append(server)
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

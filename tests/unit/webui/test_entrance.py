@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tests.unit.api.keystone_stand_in import keystone_settings, standing_in
 from tests.unit.webui.web import CONFIG, Bed, Web, web_bed
 
+from tungsten.api import server
 from tungsten.webui.certificate import make, self_signed
 from tungsten.webui.sessions import Sessions
 
@@ -105,6 +107,23 @@ async def test_a_certificate_of_the_settings_is_shown(tmp_path: Path) -> None:
     async with web_bed(tmp_path, certificate=str(pem), key=str(pem)) as bed:
         assert (await bed.browser().login()).status == 200
         assert not (tmp_path / "state").exists()
+
+
+async def test_who_does_not_finish_a_handshake_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends nothing, and who sends the beginning of a greeting; others are served meanwhile."""
+    assert server.HANDSHAKE == 10
+    monkeypatch.setattr(server, "HANDSHAKE", 0.5)
+    async with web_bed(tmp_path) as bed:
+        stalled = [await asyncio.open_connection("127.0.0.1", bed.service.port) for _ in range(20)]
+        for _, writer in stalled[::2]:
+            writer.write(b"\x16\x03\x01\x02\x00\x01")
+        assert (await bed.browser().login()).status == 200
+        for reader, writer in stalled:
+            assert await asyncio.wait_for(reader.read(), 30) == b""
+            writer.close()
+        assert (await bed.browser().login()).status == 200
 
 
 async def test_plain_http_is_served_only_when_asked_for(tmp_path: Path) -> None:
