@@ -67,6 +67,7 @@ class Agent:
         self.established_at = 0.0
         self.active_at = 0.0
         self.end_of_rib_sent = False
+        self.end_of_rib_received = False
         self.timer: asyncio.TimerHandle | None = None
         self.config: ConfigClient | None = None
         #: Machines it has asked for, and in which session last.

@@ -109,6 +109,7 @@ class ControlService:
         self._ends.callback(self.peers.stop)
         self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
         self.peers.told.show_place = self.trees.show
+        self.peers.nothing_missing = self._nothing_missing
         self.peers.address_of = lambda name: router_address(self.graph, name)
         self.rib.on_marked = self.exporter.on_work = self.peers.told.on_work = self._schedule
         self.bgp.on_work = self._schedule
@@ -212,6 +213,12 @@ class ControlService:
         except ValueError:
             specific = False
         return BgpDefaults(self.settings.bgp_hold_time, host if specific else "")
+
+    def _nothing_missing(self) -> bool:
+        """Whether all hosts have said all they have, and there is nobody else to wait for."""
+        routers = self.graph.of_type("virtual-router")
+        names = [node.vertex[1].rpartition(":")[2] for node in routers]
+        return not self.bgp.neighbors and self.peers.have_reported(names)
 
     # --- configuration
 

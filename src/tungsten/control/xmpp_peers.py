@@ -30,7 +30,7 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import structlog
 
@@ -94,6 +94,8 @@ class XmppPeers:
         self.ownership = Ownership(config.graph, settings.gateway_agents)
         #: The tunnel address that configuration gives an agent of a name, empty if none.
         self.address_of: Callable[[str], str] = lambda _: ""
+        #: Whether all that there is to be told has been told, before the start-up time is over.
+        self.nothing_missing: Callable[[], bool] = lambda: False
         self._started_at = asyncio.get_running_loop().time()
         instances.on_created.append(self._instance_created)
         instances.on_changed.append(self._instance_changed)
@@ -129,7 +131,7 @@ class XmppPeers:
         agent.address = connection.address
         agent.session += 1
         agent.established_at = agent.active_at = now
-        agent.end_of_rib_sent = False
+        agent.end_of_rib_sent = agent.end_of_rib_received = False
         agent.changed_at = time.time()
         agent.source.address = agent.source.router_id = _packed(connection.address)
         agent.cancel_timer()
@@ -155,6 +157,7 @@ class XmppPeers:
             case Unsubscribe(instance):
                 self._unsubscribe(agent, instance)
             case EndOfRib():
+                agent.end_of_rib_received = True
                 self._sweep(agent)
             case ConfigSubscribe(kind, name):
                 self._config_subscribe(agent, kind, name)
@@ -505,7 +508,7 @@ class XmppPeers:
 
     def tick(self, now: float) -> None:
         """Send end-of-RIB to agents that have been told everything."""
-        if now < self._started_at + self.settings.startup_time:
+        if now < self._started_at + self.settings.startup_time and not self.nothing_missing():
             return
         for agent in self.agents.values():
             if agent.connection is None or not agent.is_ready or agent.end_of_rib_sent:
@@ -515,6 +518,14 @@ class XmppPeers:
             if overdue or (idle and not self.told.is_behind(agent)):
                 agent.connection.send(EndOfRib())
                 agent.end_of_rib_sent = True
+
+    def have_reported(self, names: Iterable[str]) -> bool:
+        """Whether agents of these names are all here and have said that they have said all."""
+        known = [self.agents.get(name) for name in names]
+        return bool(known) and all(
+            agent is not None and agent.is_established and agent.end_of_rib_received
+            for agent in known
+        )
 
     def set_hold_time(self, seconds: float) -> None:
         """Change the hold time of running sessions."""

@@ -134,6 +134,20 @@ async def test_end_of_rib_comes_after_start_up_when_all_is_told(make_world: Make
     await until(lambda: EndOfRib() in two.heard)
 
 
+async def test_end_of_rib_does_not_wait_for_start_up_when_all_hosts_have_reported(
+    make_world: MakeWorld,
+) -> None:
+    """T-C10: what waits is only what could be missing."""
+    _, one, two = await prepared(make_world, startup_time=60, idle_time=0.1)
+    one.publish("a", "10.1.1.3/32")
+    one.client.send(EndOfRib())
+    await until(lambda: two.prefixes("a"))
+    await asyncio.sleep(1.2)
+    assert EndOfRib() not in one.heard
+    two.client.send(EndOfRib())
+    await until(lambda: EndOfRib() in one.heard and EndOfRib() in two.heard)
+
+
 async def test_newer_session_of_the_same_host_replaces_the_old(make_world: MakeWorld) -> None:
     world, one, two = await prepared(make_world)
     one.publish("a", "10.1.1.3/32")
