@@ -18,7 +18,7 @@ DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool 
 DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc g++ python3-dev
 DEBIAN_TEST := frr bird2 gobgpd iperf3 curl etcd-server faketime openssl
 
-.PHONY: help demo test check bench bench-api bench-controller bench-control bpf core check-core install install-test clean
+.PHONY: help demo test check bench bench-api bench-controller bench-control bench-control-agents bpf core check-core install install-test clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -115,6 +115,9 @@ check: install-test
 
 bench-control: install-test
 	@$(BIN)/python -m bench.bgp
+
+bench-control-agents: install-test
+	@$(BIN)/python -m bench.control_agents
 
 bench: install-test
 	@$(BIN)/python -m bench
