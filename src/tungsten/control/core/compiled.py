@@ -3,11 +3,13 @@
 Tables, routes and paths live in C++; what is here are views, made when somebody looks. A
 :class:`~tungsten.control.tables.Route` names its table and key and asks for its paths each time.
 Attributes that the core holds are decoded by :mod:`tungsten.bgp` when somebody looks at them, and
-kept as long as somebody does; attributes from Python are encoded once for each distinct set.
+kept as long as somebody does, and the last of them a while longer; attributes from Python are
+encoded once for each distinct set.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 _CANONICAL = Context(internal=True, four_octet_as=True)
 _SOURCES_AT_FIRST = 64
+_RECENT = 1024
 #: What becomes of all that a source has said (``Rib::Which``).
 _EVERY, _STALE_ONLY, _MAKE_STALE = range(3)
 
@@ -193,6 +196,8 @@ class Views:
         self._handles: WeakKeyDictionary[PathAttributes, _core.AttributesHandle]
         self._handles = WeakKeyDictionary()
         self._attributes: WeakValueDictionary[int, PathAttributes] = WeakValueDictionary()
+        #: The last that were decoded: routes that share attributes are looked at together.
+        self._recent: deque[PathAttributes] = deque(maxlen=_RECENT)
         self._known: dict[Source, _Known] = {}
         self._sources: dict[int, Source] = {}
         self._tidy_at = _SOURCES_AT_FIRST
@@ -218,6 +223,7 @@ class Views:
             known = ATTRIBUTES.intern(decoded)
             self._handles[known] = self._core.hold(number)
             self._attributes[number] = known
+            self._recent.append(known)
         return known
 
     # --- sources
