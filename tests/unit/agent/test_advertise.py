@@ -67,6 +67,7 @@ def test_an_active_interface_is_told_by_address_mac_and_both(world: World) -> No
     flood = enet(told, BROADCAST_MAC)
     assert flood.next_hops[0].label == LABELS[f"flood:top:0:{BLUE}"]
     assert flood.local_preference == 100
+    assert flood.edge_replication_not_supported
     assert len(told.routes) == 4
 
 
