@@ -23,7 +23,7 @@ from tungsten.store.sqlite_writer import Limits
 
 ROWS = 12_000
 """More than a page of any database that such backups came from had (5,000, 10,000)."""
-CYCLES = 160
+CYCLES = 240
 """Of ten objects each."""
 
 
@@ -93,7 +93,7 @@ async def test_creating_and_deleting_again_and_again_leaves_nothing(
 
     tracemalloc.start()
     try:
-        early = await cycles(CYCLES // 4)
+        early = await cycles(CYCLES // 2)  # the log and its file are full then
         late = await cycles(CYCLES)
     finally:
         tracemalloc.stop()
