@@ -7,8 +7,8 @@ the closure. What it has been sent is remembered, so the messages are the differ
 what it should have and what it has: level-triggered, however many commits lie between.
 
 A change of the graph touches the clients in whose closure it lies (an index from vertex to
-clients tells). An added link extends a closure from its end; a removed one has the closure
-walked again.
+clients tells); a link, those that have both its ends or follow it from one. An added link extends
+a closure from its end; a removed one has the closure walked again.
 
 Order within an update: nodes before links that name them, links to be removed before their
 nodes, and what is new before what goes. A node that was replaced by another resource of the
@@ -168,8 +168,18 @@ class ConfigExporter:
         return clients
 
     def _ends(self, link: Link) -> set[ConfigClient]:
-        left, right, _ = link
-        return self._interested.get(left, set()) | self._interested.get(right, set())
+        """The clients that a link concerns: with both ends, or one from which it is followed.
+
+        That a network has one more port is no news to the network's other hosts.
+        """
+        left, right, metadata = link
+        at_left = self._interested.get(left, set())
+        at_right = self._interested.get(right, set())
+        found = at_left & at_right
+        for end, clients in ((left, at_left), (right, at_right)):
+            if metadata in FOLLOWED.get(end[0], ()):
+                found |= clients
+        return found
 
     def _machines(self, client: ConfigClient) -> Iterator[Node]:
         """The subscribed machines that exist."""

@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from tests.unit.control.control_world import (
     GLOBAL,
     basics,
@@ -18,7 +19,7 @@ from tests.unit.control.control_world import (
 )
 from tests.unit.control.test_order_of_arrival import METADATA, Listener
 
-from tungsten.control.config_export import ConfigExporter
+from tungsten.control.config_export import ConfigClient, ConfigExporter
 from tungsten.control.config_graph import ConfigGraph, Link
 from tungsten.control.config_instances import changed_instances
 from tungsten.control.config_nodes import Node, Recent, Unreadable, read
@@ -178,3 +179,41 @@ def test_bodies_are_kept_up_to_so_many_bytes() -> None:
     assert recent.get(("node", b"5" * 100), make) == b"5" * 200
     recent.get(("node", b"5" * 100), make)
     assert [json[:1] for json in made[5:]] == [b"5", b"5"]
+
+
+def test_a_port_that_comes_or_goes_concerns_its_host_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many hosts have ports in the same network."""
+    hosts = 40
+    names = [f"c{number}" for number in range(hosts)]
+    records = [*basics(*names), network("a", 4), target(8000001), instance("a", t8000001="both")]
+    for name in names:
+        records += port(f"p-{name}", f"m-{name}", "a")
+    graph = filled(records)
+    exporter = ConfigExporter(graph)
+    listeners = [Listener() for _ in names]
+    clients = [
+        exporter.add(f"{GLOBAL}:{name}", listener)
+        for name, listener in zip(names, listeners, strict=True)
+    ]
+    for name, client in zip(names, clients, strict=True):
+        exporter.subscribe_machine(client, f"m-{name}")
+    while exporter.flush():
+        pass
+    walked: list[str] = []
+    walk = ConfigExporter._walk
+
+    def noted(self: ConfigExporter, client: ConfigClient) -> None:
+        walked.append(client.name)
+        walk(self, client)
+
+    monkeypatch.setattr(ConfigExporter, "_walk", noted)
+    before = [client.messages for client in clients]
+    extra = port("extra", "m-c7", "a")[1]
+    for kind in (ChangeKind.CREATED, ChangeKind.DELETED):
+        exporter.graph_changed(graph.apply([Change(kind, extra)]))
+        exporter.flush()
+        there = ("virtual-machine-interface", "default-domain:demo:extra") in listeners[7].nodes
+        assert there == (kind is ChangeKind.CREATED)
+    assert walked == [f"{GLOBAL}:c7"]
+    told = [client.messages - was for client, was in zip(clients, before, strict=True)]
+    assert [number for number, count in enumerate(told) if count] == [7]
