@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tungsten.api.errors import ApiFault, BadRequest, Conflict, name_list
 from tungsten.api.subnets import Address, Pool, Subnet
@@ -54,11 +55,17 @@ def give_first(
     tx: Transaction, held: HeldSubnet, owner_uuid: str, pools: Sequence[Pool] = ()
 ) -> Address | None:
     """Claim the first free block of a subnet, or of some pools of it."""
-    for numbers in held.subnet.ranges(pools):
+    for numbers in _ranges(held.subnet, tuple(pools)):
         number = tx.claim_number(held.space, numbers, owner_uuid)
         if number is not None:
             return held.subnet.address(number)
     return None
+
+
+@lru_cache(maxsize=1024)
+def _ranges(subnet: Subnet, pools: tuple[Pool, ...]) -> tuple[range, ...]:
+    """What a subnet gives out: every address asks for it."""
+    return tuple(subnet.ranges(pools))
 
 
 def give_any(

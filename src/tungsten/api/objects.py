@@ -35,7 +35,7 @@ from tungsten.api.bodies import Json
 from tungsten.api.errors import BadRequest, Conflict, echo
 from tungsten.api.resources.registry import hooks_of
 from tungsten.api.resources.tags import refuse_tag_twice
-from tungsten.api.transactions import Write, display
+from tungsten.api.transactions import Write, display, shared
 from tungsten.compiler.rules import COMMON
 from tungsten.model import (
     Reference,
@@ -191,7 +191,7 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     resource.uuid = bodies.uuid(chosen) if chosen else str(uuid4())
     parent = parent_of(write, resource)
     authority.require_parent(write.tx, write.caller, parent)
-    refuse_taken(write, declared, resource)
+    refuse_taken(write, declared, resource, chosen=bool(chosen))
     resource.parent_uuid = parent.uuid if parent is not None else None
     permissions.fill_id_perms(resource, write.now, write.caller)
     permissions.fill_perms2(resource, parent, own_uuid=bool(chosen), caller=write.caller)
@@ -207,8 +207,8 @@ def create(write: Write, declared: ResourceType, fields: Json, *, drop: bool = F
     return resource
 
 
-def refuse_taken(write: Write, declared: ResourceType, resource: Resource) -> None:
-    """Raise Conflict when the name or the uuid of a new object is another's.
+def refuse_taken(write: Write, declared: ResourceType, resource: Resource, *, chosen: bool) -> None:
+    """Raise Conflict when the name of a new object is another's, or the uuid that was chosen.
 
     It says whose only to those who may know of the other.
     """
@@ -216,7 +216,7 @@ def refuse_taken(write: Write, declared: ResourceType, resource: Resource) -> No
     if holder is not None:
         seen = authority.may_see(write.tx, write.caller, holder)
         raise errors.duplicate_name(resource.fq_name, holder.uuid if seen else None)
-    holder = write.tx.get(resource.uuid)
+    holder = write.tx.get(resource.uuid) if chosen else None
     if holder is not None:
         seen = authority.may_see(write.tx, write.caller, holder)
         raise errors.duplicate_id(resource.uuid, holder.fq_name if seen else None)
@@ -253,14 +253,14 @@ def parent_type(declared: ResourceType, resource: Resource, asked: str | None) -
 
 
 def parent_of(write: Write, resource: Resource) -> Resource | None:
-    """The parent that a new object names. Raises BadRequest when it does not exist."""
+    """The parent that a new object names, to be read. Raises BadRequest when there is none."""
     if resource.parent_type is None:
         return None
     name = tuple(resource.fq_name[:-1])
     record = write.tx.find(resource.parent_type, name)
     if record is None:
         raise errors.missing_parent(name, resource.parent_type)
-    return from_record(record)
+    return shared(record)
 
 
 # -- update ---------------------------------------------------------------------------------

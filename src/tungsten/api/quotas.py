@@ -18,7 +18,7 @@ import msgspec
 
 from tungsten.api.errors import ApiFault, Forbidden, name_list
 from tungsten.api.resources.subnet_sources import own_specs
-from tungsten.api.transactions import Write
+from tungsten.api.transactions import Write, shared
 from tungsten.model import Project, Resource, SecurityGroup, VirtualNetwork, resource_type, type_of
 from tungsten.model.system import QuotaType
 from tungsten.store.base import Record
@@ -58,7 +58,7 @@ def project_of(write: Write, resource: Resource) -> Project | None:
         record = write.tx.get(parent.parent_uuid) if parent.parent_uuid else None
         if record is None or record.type == DRAFTS_BELOW:
             return None
-        parent = from_record(record)
+        parent = shared(record)
         if isinstance(parent, Project):
             return parent
     return None

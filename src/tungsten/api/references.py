@@ -66,8 +66,11 @@ def resolve(write: Write, resource: Resource, fields: Iterable[str], action: str
     declared = type_of(resource)
     for field in fields:
         reference = declared.references[field]
+        refs = refs_of(resource, field)
+        if not refs:
+            continue
         found: dict[str, Ref[Any]] = {}
-        for ref in refs_of(resource, field):
+        for ref in refs:
             record = find_target(write.tx, reference, ref)
             record = drafts.target(write.tx, resource, reference.target, ref.to, record)
             if record is None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from tungsten.api import audiences
@@ -44,6 +45,15 @@ def load(snapshot: Snapshot, cls: type[R], uuid: str) -> R | None:
     return resource if isinstance(resource, cls) else None
 
 
+@lru_cache(maxsize=256)
+def shared(record: Record) -> Resource:
+    """The resource of a record, the same for all who ask: to be read, never to be changed.
+
+    What most new objects are below or refer to is so decoded once for each of its states.
+    """
+    return from_record(record)
+
+
 def find(snapshot: Snapshot, cls: type[R], type_: str, fq_name: Iterable[str]) -> R | None:
     """The resource of a class with this name."""
     record = snapshot.find(type_, tuple(fq_name))
@@ -70,6 +80,12 @@ class Write:
     def load(self, cls: type[R], uuid: str) -> R | None:
         """The resource of a class with this uuid, own writes included."""
         return load(self.tx, cls, uuid)
+
+    def look_at(self, cls: type[R], uuid: str) -> R | None:
+        """The same to be read only (:func:`shared`)."""
+        record = self.tx.get(uuid)
+        resource = None if record is None else shared(record)
+        return resource if isinstance(resource, cls) else None
 
     def referrers(self, cls: type[R], uuid: str, type_: str) -> Iterator[R]:
         """The resources of a type that refer to this uuid."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 #: Most characters of each text that are kept.
 LONGEST = 200
@@ -30,7 +30,7 @@ class Origin:
 
     def now(self) -> Origin:
         """The same at this moment, to the microsecond."""
-        return replace(self, time=round(time.time(), 6))
+        return Origin(round(time.time(), 6), self.user, self.request, self.client)
 
 
 UNKNOWN = Origin()

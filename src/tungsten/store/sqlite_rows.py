@@ -367,6 +367,10 @@ class SqliteTransaction(SqliteSnapshot):
             return
         if holder is not None:
             raise ClaimTaken(space, key, holder)
+        self._take(space, key, owner)
+
+    def _take(self, space: str, key: str, owner: str) -> None:
+        """Take a key that is known to be free."""
         self._db.execute("INSERT INTO claims VALUES (?, ?, ?)", (space, key, owner))
         self._claimed[space, key] = owner
         self._claims_changed = True
@@ -375,7 +379,7 @@ class SqliteTransaction(SqliteSnapshot):
         at = self._first_free(space, candidates)
         if at == len(candidates):
             return None
-        self.claim(space, number_key(candidates[at]), owner)
+        self._take(space, number_key(candidates[at]), owner)
         self._moved.append((space, candidates, self._numbers.position(space, candidates)))
         self._numbers.move(space, candidates, at + 1)
         return candidates[at]

@@ -107,6 +107,8 @@ class Writer(threading.Thread):
 
     def _open(self) -> None:
         self._db = connect(self._path, readonly=False)
+        #: What the connection waits for others, in milliseconds; None: as it was opened.
+        self._patience: int | None = None
         self._numbers = FreeNumbers()
         self._known = Known()
         query = "SELECT revision, length(changes) FROM log ORDER BY revision"
@@ -227,7 +229,9 @@ class Writer(threading.Thread):
         try:
             if self._broken:
                 self._reopen()
-            self._db.execute(f"PRAGMA busy_timeout = {patience}")
+            if patience != self._patience:
+                self._db.execute(f"PRAGMA busy_timeout = {patience}")
+                self._patience = patience
             self._db.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 try:

@@ -58,7 +58,7 @@ def refuse_mixed_sources(write: Write, ip: InstanceIp) -> None:
 def give_instance_address(write: Write, ip: InstanceIp) -> None:
     """Give an instance-ip the address it asks for, or the first free one."""
     if ip.virtual_network_refs:
-        network = write.load(VirtualNetwork, ip.virtual_network_refs[0].uuid)
+        network = write.look_at(VirtualNetwork, ip.virtual_network_refs[0].uuid)
         assert network is not None
         if network.fq_name[-1] in UNMANAGED:
             return

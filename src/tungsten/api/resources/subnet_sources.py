@@ -18,7 +18,7 @@ import msgspec
 from tungsten.api.addresses import HeldSubnet
 from tungsten.api.errors import ApiFault, BadRequest, name_list
 from tungsten.api.subnets import Address, Subnet, SubnetError, resolve
-from tungsten.api.transactions import load
+from tungsten.api.transactions import shared
 from tungsten.model import NetworkIpam, VirtualNetwork
 from tungsten.model.addresses import IpamSubnetType
 from tungsten.store.base import Snapshot
@@ -85,8 +85,9 @@ def flat_subnets(snapshot: Snapshot, network: VirtualNetwork) -> list[HeldSubnet
     """The subnets of the flat-subnet IPAMs that a network refers to."""
     found = []
     for ref in network.network_ipam_refs:
-        ipam = load(snapshot, NetworkIpam, ref.uuid)
-        if ipam is not None:
+        record = snapshot.get(ref.uuid)
+        ipam = None if record is None else shared(record)
+        if isinstance(ipam, NetworkIpam):
             found += ipam_subnets(ipam)
     return found
 
