@@ -293,7 +293,7 @@ class RealPeer:
 
     async def start(self) -> None:
         """Run it, and wait until it listens."""
-        argv = self.argv()
+        argv = ["setpriv", "--pdeathsig", "KILL", *self.argv()]  # it ends when the test does
         with (self.dir / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 argv, stdout=log, stderr=log, env=self.environment(), start_new_session=True

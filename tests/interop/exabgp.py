@@ -32,11 +32,12 @@ _ANNOUNCE = {
     "inet6-vpn": f"route 2001:db8:1::/64 next-hop 2001:db8::7 label 28 {_TARGET} {_COMMON}",
 }
 #: Gives it what is written to a FIFO, and keeps what it says.
-_BRIDGE = """import sys, threading
+_BRIDGE = """import os, sys, threading
 def hear():
     with open(sys.argv[2], 'a', buffering=1) as out:
         for line in sys.stdin:
             out.write(line)
+    os._exit(0)
 threading.Thread(target=hear, daemon=True).start()
 while True:
     with open(sys.argv[1]) as fifo:
