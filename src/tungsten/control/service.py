@@ -50,6 +50,7 @@ from .introspect_bgp import bgp_neighbours
 from .introspect_structs import BgpNeighborResp
 from .multicast import MulticastTrees
 from .settings import ControlSettings, check_router_id, split_listen
+from .static_routes import StaticRoutes
 from .tables import MASTER
 from .tree_tables import RibWithTrees
 from .xmpp_peers import XmppPeers
@@ -81,8 +82,9 @@ class ControlService:
         self.exporter = ConfigExporter(self.graph)
         self.global_config: GlobalConfig | None = None
         self.revision = 0
+        self.static_routes = StaticRoutes(self.graph, self.instances)
         #: Told of every change of the configuration, after instances have followed.
-        self.on_config: list[Callable[[GraphDelta], None]] = []
+        self.on_config: list[Callable[[GraphDelta], None]] = [self.static_routes.graph_changed]
         #: Who lists neighbours for introspect: agents, and whoever else joins.
         self.neighbours: list[Callable[[], Iterable[BgpNeighborResp]]] = []
         self._introspect: IntrospectServer | None = None
