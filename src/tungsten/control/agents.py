@@ -68,6 +68,8 @@ class Agent:
         self.active_at = 0.0
         self.end_of_rib_sent = False
         self.end_of_rib_received = False
+        #: The restart time is over: its routes are a last resort.
+        self.is_long_lived = False
         self.timer: asyncio.TimerHandle | None = None
         self.config: ConfigClient | None = None
         #: Machines it has asked for, and in which session last.

@@ -48,6 +48,7 @@ class GlobalConfig:
     graceful_restart: bool
     restart_time: float
     end_of_rib_time: float
+    long_lived_time: float
 
 
 def global_config(graph: ConfigGraph, settings: ControlSettings) -> GlobalConfig:
@@ -59,6 +60,7 @@ def global_config(graph: ConfigGraph, settings: ControlSettings) -> GlobalConfig
     asn = (found.autonomous_system if found else None) or DEFAULT_ASN
     hold_time = settings.xmpp_hold_time
     restart_time, end_of_rib_time = settings.restart_time, settings.end_of_rib_time
+    long_lived_time = settings.long_lived_time
     if found is not None:
         fast = found.fast_convergence_parameters
         if fast is not None and fast.enable and fast.xmpp_hold_time:
@@ -69,7 +71,11 @@ def global_config(graph: ConfigGraph, settings: ControlSettings) -> GlobalConfig
                 restart_time = float(restart.restart_time)
             if restart.end_of_rib_timeout is not None:
                 end_of_rib_time = float(restart.end_of_rib_timeout)
-    return GlobalConfig(asn, hold_time, settings.graceful_restart, restart_time, end_of_rib_time)
+            if restart.long_lived_restart_time is not None:
+                long_lived_time = float(restart.long_lived_restart_time)
+    return GlobalConfig(
+        asn, hold_time, settings.graceful_restart, restart_time, end_of_rib_time, long_lived_time
+    )
 
 
 def own_router(graph: ConfigGraph, name: str) -> BgpRouter | None:

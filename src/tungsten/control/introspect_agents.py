@@ -95,6 +95,8 @@ def agents_shown(peers: XmppPeers) -> Iterator[ShowAgent]:
 
 def _instance(agent: Agent, subscription: Subscription) -> ShowAgentInstance:
     state = "subscribed" if subscription.session == agent.session else "subscribed-gr-stale"
+    if agent.is_long_lived:
+        state = "subscribed-llgr-stale"
     return ShowAgentInstance(
         name=subscription.instance,
         state=state if subscription.granted else "pending",

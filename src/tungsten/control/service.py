@@ -289,6 +289,7 @@ class ControlService:
         router_id = self._router_id()
         self.global_config = now
         self.peers.restart_time = now.restart_time
+        self.peers.long_lived_time = now.long_lived_time
         self.peers.end_of_rib_time = now.end_of_rib_time
         self.peers.router_id = router_id
         self.trees.set_router_id(router_id)

@@ -83,6 +83,14 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     restart_time: Annotated[
         float, Meta(description="Seconds that a lost agent has to come back.", ge=0)
     ] = 300.0
+    long_lived_time: Annotated[
+        float,
+        Meta(
+            description="Seconds after the restart time in which a lost agent's routes are still "
+            "kept, as a last resort: any other path is preferred.",
+            ge=0,
+        ),
+    ] = 0.0
     end_of_rib_time: Annotated[
         float,
         Meta(

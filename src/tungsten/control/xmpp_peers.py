@@ -51,6 +51,7 @@ from tungsten.xmpp.stanzas import (
 from tungsten.xmpp.transport import Connection
 
 from .agents import Agent, Published, Subscription
+from .bgp_long_lived import make_long_lived
 from .config_export import ConfigExporter
 from .config_graph import GraphDelta
 from .instances import Instance, Instances
@@ -80,6 +81,7 @@ class XmppPeers:
         self.settings = settings
         self.graceful_restart = settings.graceful_restart
         self.restart_time = settings.restart_time
+        self.long_lived_time = settings.long_lived_time
         self.end_of_rib_time = settings.end_of_rib_time
         self.hold_time = settings.xmpp_hold_time
         self.router_id = bytes(4)
@@ -131,7 +133,7 @@ class XmppPeers:
         agent.address = connection.address
         agent.session += 1
         agent.established_at = agent.active_at = now
-        agent.end_of_rib_sent = agent.end_of_rib_received = False
+        agent.end_of_rib_sent = agent.end_of_rib_received = agent.is_long_lived = False
         agent.changed_at = time.time()
         agent.source.address = agent.source.router_id = _packed(connection.address)
         agent.cancel_timer()
@@ -199,7 +201,7 @@ class XmppPeers:
             return
         self._rib.stale(agent.source)
         loop = asyncio.get_running_loop()
-        agent.timer = loop.call_later(self.restart_time, self._delete, agent)
+        agent.timer = loop.call_later(self.restart_time, self._outlast, agent)
 
     def _expected_address(self, name: str) -> str:
         return self.address_of(name) if self.settings.verify_agents else ""
@@ -448,6 +450,23 @@ class XmppPeers:
         if swept:
             _log.info("stale_routes_swept", agent=agent.name, routes=swept)
 
+    def _outlast(self, agent: Agent) -> None:
+        """The restart time is over: keep the routes as a last resort, or not at all."""
+        if self.long_lived_time <= 0:
+            self._delete(agent)
+            return
+        _log.info("agent_long_lived", agent=agent.name, seconds=self.long_lived_time)
+        agent.is_long_lived = True
+        self._make_long_lived(agent)
+        loop = asyncio.get_running_loop()
+        agent.timer = loop.call_later(self.long_lived_time, self._delete, agent)
+
+    def _make_long_lived(self, agent: Agent) -> None:
+        for name in agent.subscriptions:
+            instance = self._instances.get(name)
+            for table in instance.tables.values() if instance is not None else ():
+                make_long_lived(self._rib, agent.source, table)
+
     def _delete(self, agent: Agent) -> None:
         """Forget an agent and all it said."""
         agent.cancel_timer()
@@ -488,6 +507,8 @@ class XmppPeers:
         """Put back the stale mark on routes of a session that is gone."""
         if agent.connection is None:
             self._rib.stale(agent.source)
+            if agent.is_long_lived:
+                self._make_long_lived(agent)
 
     def _subscribers(self, name: str) -> Iterator[tuple[Agent, Subscription]]:
         for agent in list(self.agents.values()):

@@ -95,6 +95,35 @@ async def test_agent_that_does_not_come_back_in_time_is_forgotten(make_world: Ma
     assert "c1" not in world.service.peers.agents
 
 
+async def test_routes_outlast_the_restart_time_as_a_last_resort(make_world: MakeWorld) -> None:
+    """T-C10: stale, then long-lived stale and worse than any other, then gone."""
+    world, one, two = await prepared(make_world, restart_time=0.5, long_lived_time=3)
+    three = await world.host("c3", "192.0.2.3")
+    three.join("a", 9)
+    one.publish("a", "10.1.1.3/32", local_preference=200)
+    one.publish("a", "10.1.1.4/32", communities=("no-llgr",))
+    three.publish("a", "10.1.1.3/32", local_preference=100)
+    await until(lambda: hops(two, "10.1.1.3/32") == ["192.0.2.1"] and len(two.prefixes("a")) == 2)
+    await one.stop()
+    await until(lambda: stale(world))
+    assert hops(two, "10.1.1.3/32") == ["192.0.2.1"]
+    three.withdraw("a", "10.1.1.3/32")
+    await until(lambda: world.service.peers.agents["c1"].is_long_lived)
+    await until(lambda: two.prefixes("a") == {"10.1.1.3/32"})
+    assert hops(two, "10.1.1.3/32") == ["192.0.2.1"]
+    # As good as the other in all else, it would have been used beside it.
+    three.publish("a", "10.1.1.3/32", local_preference=200)
+    await until(lambda: hops(two, "10.1.1.3/32") == ["192.0.2.3"])
+    assert "c1" in world.service.peers.agents
+    await until(lambda: "c1" not in world.service.peers.agents)
+    assert hops(two, "10.1.1.3/32") == ["192.0.2.3"]
+
+
+def hops(host: FakeHost, prefix: str) -> list[str]:
+    route = host.route("a", prefix)
+    return [hop.address for hop in route.next_hops] if route is not None else []
+
+
 async def test_agent_that_never_says_it_is_done_is_swept_by_time(make_world: MakeWorld) -> None:
     _, one, two = await prepared(make_world, end_of_rib_time=1.0)
     one.publish("a", "10.1.1.3/32")
