@@ -25,6 +25,7 @@ from tungsten.bgp.families import INET
 from tungsten.bgp.nlri import prefix_from_text
 from tungsten.control.config_graph import ConfigGraph
 from tungsten.control.instances import InstanceConfig, Instances
+from tungsten.control.introspect_routes import show_path
 from tungsten.control.paths import ATTRIBUTES, Path, Protocol, Source
 from tungsten.control.static_routes import StaticRoutes, static_route
 from tungsten.model import RoutingInstance
@@ -146,6 +147,8 @@ def test_one_path_for_each_way_to_the_next_hop_with_the_targets_of_the_entry() -
             (22, 0xC0000202, "static"),
         ]
         assert route.paths[0].attributes.communities == (64512 << 16 | 2,)
+        shown = show_path(route, route.paths[0], vrf.instances, 64512)
+        assert (shown.protocol, shown.source) == ("StaticRoute (static)", "")
     vrf.instances.delete("a")
     vrf.rib.process()
     assert not any(vrf.shown().values())
