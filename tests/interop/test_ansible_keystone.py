@@ -27,6 +27,7 @@ def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealKeystone]
 async def bed(tmp_path: Path, keystone: RealKeystone) -> AsyncIterator[Bed]:
     password = tmp_path / "password"
     password.write_text(SERVICE + "\n")
+    password.chmod(0o600)
     api = {
         "auth": "keystone",
         "aaa_mode": "rbac",

@@ -31,6 +31,7 @@ async def api(tmp_path: Path, keystone: RealKeystone) -> AsyncIterator[Api]:
     """An API that asks Keystone about every request."""
     password = tmp_path / "password"
     password.write_text(SERVICE + "\n")
+    password.chmod(0o600)
     async with serving(
         tmp_path,
         auth="keystone",

@@ -50,7 +50,7 @@ def keystone_of(settings: ApiSettings) -> Keystone | None:
 def check_files(settings: ApiSettings) -> None:
     """Raise ValueError for a file of the settings that cannot be read.
 
-    One that holds a secret and that others may read is told in the log.
+    So is a password in a file that others than its owner may use.
     """
     for name in ("keystone_password_file", "admin_password_file", "keystone_ca_file"):
         path: str = getattr(settings, name)
@@ -58,11 +58,15 @@ def check_files(settings: ApiSettings) -> None:
             continue
         try:
             with open(path, "rb") as file:
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                mode = os.fstat(file.fileno()).st_mode
         except OSError as error:
             raise ValueError(f"api.{name} is {path!r}: {error.strerror}") from error
-        if mode & 0o077 and name.endswith("password_file"):
-            log.warning("secret_open_to_others", setting=f"api.{name}", path=path, mode=oct(mode))
+        secret = name.endswith("password_file") and stat.S_ISREG(mode)
+        if secret and stat.S_IMODE(mode) & ~0o600:
+            raise ValueError(
+                f"api.{name} is {path!r}, whose mode is {stat.S_IMODE(mode):04o}: a password is "
+                "its owner's alone, so make it 0600 or 0400"
+            )
 
 
 def vault_of(settings: ApiSettings, store: Store) -> Vault | None:
@@ -147,8 +151,8 @@ class ApiService:
     async def _start(self) -> None:
         settings, trace = self._settings, RestTrace()
         self._keystone = keystone_of(settings)
+        check_files(settings)
         if self._keystone is not None:
-            check_files(settings)
             self._ends.push_async_callback(self._keystone.stop)
             await self._keystone.start()
         front = Front(self._engine, settings, self._keystone)

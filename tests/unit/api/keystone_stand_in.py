@@ -102,6 +102,8 @@ def keystone_settings(directory: Path, keystone: StandIn, **more: Any) -> dict[s
     password, admin = directory / "password", directory / "admin"
     password.write_text(PASSWORD + "\n")
     admin.write_text(ADMIN_PASSWORD + "\n")
+    for file in (password, admin):
+        file.chmod(0o600)
     return {
         "auth": "keystone",
         "keystone_url": keystone.url,

@@ -148,6 +148,30 @@ async def test_a_keystone_that_is_not_there_is_no_open_door(
         assert (await ask(api, None)).status == 401
 
 
+@pytest.mark.parametrize("auth", ["keystone", "noauth"])
+async def test_a_password_that_others_may_read_is_refused(
+    tmp_path: Path, keystone: StandIn, auth: str
+) -> None:
+    settings = keystone_settings(tmp_path, keystone, auth=auth)
+    admin = Path(settings["admin_password_file"])
+    for mode in (0o640, 0o604, 0o700):
+        admin.chmod(mode)
+        with pytest.raises(ValueError, match=rf"mode is {mode:04o}.*0600 or 0400"):
+            async with serving(tmp_path, **settings):
+                pass
+    admin.chmod(0o400)
+    async with serving(tmp_path, **settings) as api:
+        assert (await ask(api, None)).status == (401 if auth == "keystone" else 200)
+
+
+async def test_a_password_file_that_is_not_there_is_refused_without_keystone(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ValueError, match=r"api\.admin_password_file is '/none/x': No such file"):
+        async with serving(tmp_path, admin_password_file="/none/x"):
+            pass
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
