@@ -140,7 +140,7 @@ class SqliteStore:
         path = Path(path).resolve()
         try:
             if not readonly:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                _make_directory(path.parent)
             return cls(path, readonly=readonly, limits=limits or Limits())
         except (OSError, sqlite3.Error) as error:
             raise StoreUnusable(f"{path} cannot be opened: {error}") from error
@@ -298,6 +298,13 @@ class SqliteStore:
             connection = self._local.connection = connect(self.path, readonly=True)
             self._connections.append(connection)
         return connection
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory and those above it that are missing, for nobody else to look into."""
+    if not path.is_dir():
+        _make_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _load(snapshot: Snapshot) -> tuple[int, list[Record]]:

@@ -42,6 +42,12 @@ async def fill(path: Path, count: int = 20) -> None:
     await store.close()
 
 
+async def test_directories_made_for_a_store_are_for_nobody_else(tmp_path: Path) -> None:
+    await SqliteStore.open(tmp_path / "one/two/config.db").close()
+    modes = [oct((tmp_path / name).stat().st_mode & 0o777) for name in ("one", "one/two")]
+    assert modes == ["0o700", "0o700"]
+
+
 def refusal(path: Path, *, readonly: bool = False) -> str:
     with pytest.raises(StoreUnusable) as caught:
         SqliteStore.open(path, readonly=readonly)
