@@ -25,6 +25,7 @@ from tungsten.process import config
 from tungsten.process.daemons import etcd_options, open_configured
 from tungsten.process.runtime import configure_logging
 from tungsten.process.settings import Settings, StoreSettings
+from tungsten.store.backup import NoBackup
 from tungsten.store.base import Store, StoreError
 
 T = TypeVar("T")
@@ -61,7 +62,11 @@ def _settings(file: Path | None, sets: list[str] | None, url: str | None) -> Ite
     configure_logging(settings.log)
     try:
         yield settings
-    except (StoreError, OSError) as error:
+    except NoBackup as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except StoreError as error:
         _fail(f"{settings.store.url}: {error}")
 
 

@@ -47,6 +47,10 @@ class BackupError(StoreError):
     """A file that is no whole backup, or a store that none can be restored into."""
 
 
+class NoBackup(BackupError):
+    """A file that is no whole backup, or cannot become one; the text begins with its name."""
+
+
 class _Head(msgspec.Struct):
     format: str
     version: int
@@ -105,7 +109,7 @@ async def write_file(store: Store, path: Path, write: Callable[[Snapshot, IO[byt
     Compressed when the name ends in ``.gz``. Raises as :func:`backup` does.
     """
     if path.exists():
-        raise BackupError(f"{path} exists; a backup is never written over another")
+        raise NoBackup(f"{path} exists; a backup is never written over another")
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         summary = await store.read(
@@ -113,7 +117,7 @@ async def write_file(store: Store, path: Path, write: Callable[[Snapshot, IO[byt
         )
         os.link(scratch, path)
     except FileExistsError as error:
-        raise BackupError(f"{path} exists; a backup is never written over another") from error
+        raise NoBackup(f"{path} exists; a backup is never written over another") from error
     finally:
         scratch.unlink(missing_ok=True)
     _sync_directory(path.parent)
@@ -214,7 +218,8 @@ def _lines(path: Path) -> Iterator[Iterator[bytes]]:
             source: Any = gzip.GzipFile(fileobj=raw) if compressed else raw
             yield iter(lambda: source.readline(LONGEST), b"")
     except (OSError, EOFError, ZlibError) as error:
-        raise BackupError(f"{path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise NoBackup(f"{path} cannot be read: {reason}") from error
 
 
 def verify(path: Path) -> Summary:
@@ -225,9 +230,9 @@ def verify(path: Path) -> Summary:
         first = next(lines, b"")
         head = _decoded(first, _Head, path, 1)
         if head.format != FORMAT:
-            raise BackupError(f"{path} is no backup: its format is {head.format!r}")
+            raise NoBackup(f"{path} is no backup: its format is {head.format!r}")
         if head.version != VERSION:
-            raise BackupError(
+            raise NoBackup(
                 f"{path} is a backup of version {head.version}; this reads version {VERSION}"
             )
         digest.update(first)
@@ -240,7 +245,7 @@ def verify(path: Path) -> Summary:
             last = line
         end = _decoded(last, _End, path, records + 2)
     if (end.records, end.claims, end.sha256) != (records, claims, digest.hexdigest()):
-        raise BackupError(
+        raise NoBackup(
             f"{path} is damaged: its last line is of {end.records} records and {end.claims} "
             f"claims, there are {records} and {claims}, or something in them was changed"
         )
@@ -250,10 +255,10 @@ def verify(path: Path) -> Summary:
 def _decoded(line: bytes, type_: type[Any], path: Path, number: int) -> Any:
     try:
         if not line.endswith(b"\n"):
-            raise BackupError(f"{path} ends in line {number}: it is not whole")
+            raise NoBackup(f"{path} ends in line {number}: it is not whole")
         return msgspec.json.decode(line, type=type_)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BackupError(f"{path} is no whole backup: line {number}: {error}") from error
+        raise NoBackup(f"{path} is no whole backup: line {number}: {error}") from error
 
 
 def items(path: Path) -> Iterator[Item]:

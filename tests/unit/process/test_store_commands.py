@@ -66,6 +66,8 @@ def test_what_cannot_be_is_refused_in_a_line(tmp_path: Path) -> None:
     for file in ("text", "missing"):
         refused = run("restore", str(tmp_path / file), "--store", store, code=1)
         assert len(refused.splitlines()) == 1
+        assert refused.startswith(f"tungsten: {tmp_path / file} ")
+        assert refused.count(str(tmp_path)) == 1
     assert not (tmp_path / "config.db").exists()
     assert "no store" in run("db", "check", "--store", "x:y", code=1)
 
