@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from tungsten.agent.settings import SettingsError
@@ -15,6 +16,8 @@ from tungsten.process import config, daemons, store_commands
 from tungsten.process.runtime import configure_logging
 from tungsten.process.settings import Settings
 from tungsten.store import StoreUnusable
+
+log = structlog.get_logger("tungsten.process")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.command()(store_commands.backup)
@@ -36,6 +39,8 @@ def _run(
         typer.echo(f"tungsten: {error}", err=True)
         raise typer.Exit(2) from None
     configure_logging(settings.log)
+    for name, nearest in config.unknown_variables(os.environ).items():
+        log.warning("unknown_variable", name=name, nearest=nearest or None)
     try:
         status = asyncio.run(daemon(settings))
     except StoreUnusable as error:

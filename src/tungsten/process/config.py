@@ -24,6 +24,17 @@ from tungsten.process.settings import Settings
 ENVIRONMENT_PREFIX = "TUNGSTEN_"
 
 
+#: Variables that are read elsewhere and are no settings.
+OTHER_VARIABLES = frozenset(
+    {
+        "TUNGSTEN_API",
+        "TUNGSTEN_BPF_DIR",
+        "TUNGSTEN_CONTROL_CORE",
+        "TUNGSTEN_FAULT_POINT",
+    }
+)
+
+
 class ConfigError(Exception):
     """A setting that cannot be used: says where it came from, which key, and why."""
 
@@ -52,6 +63,25 @@ def load(
         return msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
         raise ConfigError(_explain(str(error), file, origin)) from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that look like ours and that nothing reads, each with the nearest that is read.
+
+    The nearest is empty where none is near. Those with ``__`` are settings: :func:`load` refuses
+    them when they are unknown.
+    """
+    settings = {
+        f"{ENVIRONMENT_PREFIX}{section}__{key}".upper()
+        for section, kind in get_type_hints(Settings).items()
+        for key in get_type_hints(kind)
+    }
+    found: dict[str, str] = {}
+    for name in sorted(environment):
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" not in name and name not in OTHER_VARIABLES:
+            near = difflib.get_close_matches(name, [*sorted(settings), *sorted(OTHER_VARIABLES)], 1)
+            found[name] = near[0] if near else ""
+    return found
 
 
 def _read(file: Path) -> dict[str, Any]:

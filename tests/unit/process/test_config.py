@@ -97,3 +97,17 @@ def test_the_example_names_every_section_and_its_defaults_load(tmp_path: Path) -
         line[1:] if line.startswith("#") and not line.startswith("# ") else line for line in kept
     ]
     assert config.load(write(tmp_path, "\n".join(live))) == config.load()
+
+
+def test_a_variable_that_nothing_reads_is_told_with_the_nearest() -> None:
+    environment = {
+        "TUNGSTEN_STORE_URL": "sqlite:a",
+        "TUNGSTEN_ZZZZZZZZZZZZZZ": "1",
+        "TUNGSTEN_STORE__URL": "sqlite:b",
+        "HOME": "/",
+        **dict.fromkeys(config.OTHER_VARIABLES, "x"),
+    }
+    assert config.unknown_variables(environment) == {
+        "TUNGSTEN_STORE_URL": "TUNGSTEN_STORE__URL",
+        "TUNGSTEN_ZZZZZZZZZZZZZZ": "",
+    }
