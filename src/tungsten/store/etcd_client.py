@@ -189,6 +189,9 @@ class Access:
         self.generation += 1
         return True
 
+    def __str__(self) -> str:
+        return ",".join(self.endpoints)
+
     def __repr__(self) -> str:
         return f"Access({','.join(self.endpoints)})"
 
@@ -242,7 +245,14 @@ def translated(error: grpc.RpcError, endpoint: str) -> StoreError:
         grpc.StatusCode.UNIMPLEMENTED,
     )
     kind = StoreUnavailable if code in definite else Unanswered
-    return kind(f"etcd at {endpoint} did not serve: {text or code.name}")
+    return kind(f"etcd at {endpoint} did not serve: {_plain(text) or code.name}")
+
+
+def _plain(text: str) -> str:
+    """What gRPC says of a failure, without its own codes and forms of addresses."""
+    text = text.removeprefix("failed to connect to all addresses; last error: ")
+    text = re.sub(r"\b[A-Z_]+: (?:ipv4|ipv6|unix):\S+: ", "", text)
+    return re.sub(r"^Failed to connect to remote host: (?:connect: )?", "no connection: ", text)
 
 
 class Connection:

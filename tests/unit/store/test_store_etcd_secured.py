@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import grpc
 import pytest
 from aetcd.rpc import rpc_pb2 as pb
 from aetcd.rpc import rpc_pb2_grpc as stubs
@@ -18,7 +19,7 @@ from tests.unit.store.store_samples import record, take, uuid_of
 from tungsten.store import EtcdOptions
 from tungsten.store.base import StoreError, StoreUnusable, Transaction
 from tungsten.store.etcd import EtcdStore
-from tungsten.store.etcd_client import Access, Connection, is_patched
+from tungsten.store.etcd_client import Access, Connection, is_patched, translated
 from tungsten.testing.etcd import EtcdCluster
 
 SECRET = "s3cr3t-Pa55"
@@ -228,6 +229,18 @@ async def test_certificates_and_passwords_go_together_and_passwords_are_changed(
         await store.close()
     output = capfd.readouterr()
     assert SECRET not in output.out + output.err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_member_that_is_away_is_told_in_plain_words(host: str) -> None:
+    access = Access((f"{host}:1",), EtcdOptions())
+    assert f"{access}" == f"{host}:1"
+    with access.channel(f"{host}:1") as channel, pytest.raises(grpc.RpcError) as refused:
+        stubs.MaintenanceStub(channel).Status(pb.StatusRequest(), timeout=10)
+    said = str(translated(refused.value, f"{host}:1"))
+    assert said.startswith(f"etcd at {host}:1 did not serve: no connection: ")
+    for word in ("ipv4:", "ipv6:", "UNKNOWN", "UNAVAILABLE", "Failed"):
+        assert word not in said
 
 
 def test_papers_that_do_not_go_together_are_refused(papers: Papers, tmp_path: Path) -> None:
