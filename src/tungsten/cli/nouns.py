@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from uuid import UUID
 
-from tungsten.client import BlockingClient
+from tungsten.client import ApiError, BlockingClient
 from tungsten.model import RESOURCE_TYPES, Resource, ResourceType
 
 SHORT_NAMES = {
@@ -86,14 +86,52 @@ def matching(resources: Sequence[Resource], name: str) -> list[Resource]:
     return [each for each in resources if each.fq_name[-len(tail) :] == tail]
 
 
+def identified(client: BlockingClient, type_: ResourceType, name: str) -> list[Resource]:
+    """What :func:`matching` finds among all objects of a type, without reading them all.
+
+    Only ``uuid`` and ``fq_name`` of what is found are filled in. The server is asked for a name
+    that is long enough to be a whole one, then for the names of all.
+    """
+    whole = name.split(":")
+    if len(whole) >= _shortest(type_):
+        try:
+            return [type_.cls(uuid=client.id_of(type_.name, whole), fq_name=whole)]
+        except ApiError as error:
+            if error.status not in (400, 403, 404):
+                raise
+    return matching(client.list(type_.name, names_only=True), name)
+
+
+def _shortest(type_: ResourceType, below: frozenset[str] = frozenset()) -> int:
+    """How many parts a whole name of a type has at least."""
+    if type_.may_be_root:
+        return 1
+    above = below | {type_.name}
+    return 1 + min(
+        (_shortest(RESOURCE_TYPES[each], above) for each in type_.parents if each not in above),
+        default=0,
+    )
+
+
+def find_all(client: BlockingClient, type_: ResourceType, name: str) -> list[Resource]:
+    """The objects that a uuid or a name means; several when a tail is of several."""
+    uuid = _as_uuid(name)
+    if uuid is not None:
+        found = client.list(type_.name, uuids=[uuid])
+        if found:
+            return found
+    uuids = [each.uuid for each in identified(client, type_, name)]
+    return client.list(type_.name, uuids=uuids) if uuids else []
+
+
 def find_object(client: BlockingClient, type_: ResourceType, name: str) -> Resource:
     """The one object that a name means."""
     uuid = _as_uuid(name)
     if uuid is not None:
         return client.read(type_.name, uuid)
-    found = matching(client.list(type_.name), name)
+    found = identified(client, type_, name)
     if len(found) == 1:
-        return found[0]
+        return client.read(type_.name, found[0].uuid)
     if not found:
         raise UnclearName(
             f"there is no {type_.name} {name!r}; `tungsten get {type_.name}` lists those there are"

@@ -15,7 +15,15 @@ import yaml
 from tungsten.cli import plain, watch
 from tungsten.cli.completion import complete_name, complete_noun
 from tungsten.cli.documents import document, parse, read_file, read_files
-from tungsten.cli.nouns import UnclearName, find_object, find_type, full_name, matching, new_name
+from tungsten.cli.nouns import (
+    UnclearName,
+    find_all,
+    find_object,
+    find_type,
+    full_name,
+    matching,
+    new_name,
+)
 from tungsten.cli.outputs import Form, Output, OutputOption, form, show
 from tungsten.cli.session import DEFAULT_URL, Refused, UrlOption, misused, session
 from tungsten.cli.tables import text
@@ -76,9 +84,14 @@ def get(
             _check_project(client, project)
         if not watching:
             then = revision_or_moment(at, "--at") if at else None
-            found = [*(client.list(type_.name) if then is None else client.past(type_.name, then))]
-            if names:
-                found = [one for name in names for one in _some(found, type_, name)]
+            if names and then is None:
+                found = [one for name in names for one in _by_name(client, type_, name)]
+            else:
+                found = (
+                    client.list(type_.name) if then is None else [*client.past(type_.name, then)]
+                )
+                if names:
+                    found = [one for name in names for one in _some(found, type_, name)]
             if project is not None and not everything:
                 found = [each for each in found if _is_below(each, project)]
             show(
@@ -114,7 +127,7 @@ def _watch_form(output: str, at: str, sort_by: str) -> Form:
 
 def _check_project(client: BlockingClient, project: str) -> None:
     """Refuse a project that does not exist: one without objects would look the same."""
-    names = [each.fq_name for each in client.list("project")]
+    names = [each.fq_name for each in client.list("project", names_only=True)]
     parts = project.split(":")
     if not any(parts in (name, name[1:]) for name in names):
         raise UnclearName(
@@ -122,8 +135,16 @@ def _check_project(client: BlockingClient, project: str) -> None:
         )
 
 
+def _by_name(client: BlockingClient, type_: ResourceType, name: str) -> list[Resource]:
+    """The objects of a name, as they are now; several with one tail are all shown."""
+    some = find_all(client, type_, name)
+    if not some:
+        raise UnclearName(f"there is no {type_.name} {name!r}")
+    return some
+
+
 def _some(found: Sequence[Resource], type_: ResourceType, name: str) -> list[Resource]:
-    """The objects of a name; several with one tail are all shown."""
+    """The objects of a name among some; several with one tail are all shown."""
     some = matching(found, name)
     if not some:
         raise UnclearName(f"there is no {type_.name} {name!r}")

@@ -89,7 +89,7 @@ def _which(client: BlockingClient, type_: ResourceType, name: str) -> str | list
             return str(UUID(name))
     except ValueError:
         pass
-    found = matching(client.list(type_.name), name)
+    found = matching(client.list(type_.name, names_only=True), name)
     if len(found) > 1:
         candidates = "\n  ".join(sorted(full_name(each) for each in found))
         raise Refused(f"{name!r} is the name of several; say more of it:\n  {candidates}")

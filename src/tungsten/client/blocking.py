@@ -89,11 +89,20 @@ class BlockingClient:
         *,
         parent: str | Name | None = None,
         refers_to: Iterable[str] | None = None,
+        uuids: Iterable[str] | None = None,
         filters: Mapping[str, Any] | None = None,
+        names_only: bool = False,
     ) -> list[Resource]:
         """The objects of a type; see :meth:`~tungsten.client.Client.list`."""
         return self._run(
-            self._client.list(type_, parent=parent, refers_to=refers_to, filters=filters)
+            self._client.list(
+                type_,
+                parent=parent,
+                refers_to=refers_to,
+                uuids=uuids,
+                filters=filters,
+                names_only=names_only,
+            )
         )
 
     def apply(

@@ -162,11 +162,14 @@ class Client:
         refers_to: Iterable[str] | None = None,
         uuids: Iterable[str] | None = None,
         filters: Mapping[str, Any] | None = None,
+        names_only: bool = False,
     ) -> list[Resource]:
         """The objects of a type: all, or those below a parent, that refer to any of some
         objects, of some uuids, or that have certain values of properties.
+
+        With ``names_only`` nothing of them is filled in but ``uuid`` and ``fq_name``.
         """
-        query: Json = {"type": type_, "detail": True}
+        query: Json = {"type": type_, "detail": not names_only}
         if parent is not None:
             key = "parent_id" if isinstance(parent, str) else "parent_fq_name_str"
             query[key] = parent if isinstance(parent, str) else ":".join(parent)
@@ -179,6 +182,11 @@ class Client:
                 f"{key}=={msgspec.json.encode(value).decode()}" for key, value in filters.items()
             )
         answer = await self._json("POST", "/list-bulk-collection", query)
+        if names_only:
+            return [
+                _resource(type_, {"uuid": one.get("uuid"), "fq_name": one.get("fq_name")})
+                for one in _list(answer, f"{type_}s")
+            ]
         return [_resource(type_, _inner(one, type_)) for one in _list(answer, f"{type_}s")]
 
     async def count(self, type_: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,8 @@ from tungsten.cli.app import app
 from tungsten.cli.nouns import SHORT_NAMES, UnclearName, find_type, matching, new_name
 from tungsten.cli.objects import read_documents
 from tungsten.cli.session import Refused
-from tungsten.model import RESOURCE_TYPES, ModelError, VirtualNetwork
+from tungsten.client import Client
+from tungsten.model import RESOURCE_TYPES, ModelError, Resource, VirtualNetwork
 
 
 @pytest.fixture
@@ -189,3 +191,42 @@ def test_single_words_are_put_where_the_type_lives() -> None:
 def test_files_are_objects_or_refused_and_nothing_else(content: str) -> None:
     with suppress(Refused, ModelError):
         list(read_documents(content))
+
+
+@pytest.mark.usefixtures("networks")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("get", "vn", "green"),
+        ("get", "vn", "blue", "-p", "default-domain:other"),
+        ("get", "vn", "default-domain:other:green"),
+        ("describe", "vn", "green"),
+        ("history", "vn", "green"),
+    ],
+)
+def test_a_name_is_found_without_reading_all_of_its_type(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    whole: list[str] = []
+    listed = Client.list
+
+    async def counted(self: Client, type_: str, **how: Any) -> list[Resource]:
+        if not how["names_only"] and how["uuids"] is None:
+            whole.append(type_)
+        return await listed(self, type_, **how)
+
+    monkeypatch.setattr(Client, "list", counted)
+    said = run(*words).output
+    assert "green" in said or "other:blue" in said
+    assert whole == []
+
+
+@pytest.mark.usefixtures("networks")
+def test_a_whole_name_is_asked_for_and_no_names_are_listed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(self: Client, type_: str, **how: Any) -> list[Resource]:
+        raise AssertionError(f"names of {type_} were listed")
+
+    monkeypatch.setattr(Client, "list", refused)
+    assert "other:green" in run("describe", "vn", "default-domain:other:green").output
