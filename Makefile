@@ -54,12 +54,13 @@ $(STAMP)/python-test: requirements/test.txt $(STAMP)/python-run
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/test.txt
 	@touch $@
 
-# A client that tests run as its makers left it, away from what this project needs.
+# A client that tests run as its makers left it, away from what this project needs. Built as a wheel:
+# otherwise its program looks at its own demands when it starts, and they cannot be met.
 $(STAMP)/python-api-cli: requirements/interop-api-cli.txt | $(STAMP)/debian-run
 	@echo "installing contrail-api-cli for tests"
 	@rm -rf $(STAMP)/api-cli
 	@$(PYTHON) -m venv $(STAMP)/api-cli
-	@$(STAMP)/api-cli/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
+	@$(STAMP)/api-cli/bin/python -m pip install -qq --disable-pip-version-check --no-deps --use-pep517 \
 	  -r requirements/interop-api-cli.txt
 	@touch $@
 
