@@ -104,8 +104,10 @@ install-test: install $(STAMP)/debian-test $(STAMP)/python-test $(STAMP)/python-
 demo: install
 	@$(BIN)/tungsten lab demo
 
+# Unit tests side by side; what starts whole systems, and measures time, alone.
 test: install-test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/unit -n auto $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/fuzz tests/interop tests/system $(PYTEST_ARGS)
 
 check: install-test
 	@$(BIN)/ruff format --check .

@@ -238,7 +238,9 @@ def test_history_and_the_past_are_shown(run: Run, shop: str) -> None:
 
 
 def test_watch_shows_what_is_there_and_then_changes(run: Run, api: str) -> None:
-    command = [sys.executable, "-m", "tungsten", "watch", "sg", "vn", "--url", api]
+    # As in a terminal: what was started in the background ignores SIGINT, and so do its children.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "tungsten"]
+    command += ["watch", "sg", "vn", "--url", api]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     watching = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert watching.stdout is not None

@@ -119,7 +119,9 @@ def test_changes_are_watched_as_rows_and_as_json(run: Run, api: str) -> None:
 
 
 def _watching(api: str, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tungsten", "get", *words, "--watch", "--url", api]
+    # As in a terminal: what was started in the background ignores SIGINT, and so do its children.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "tungsten"]
+    command += ["get", *words, "--watch", "--url", api]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
