@@ -26,7 +26,7 @@ def create(tx: Transaction, record: Record) -> None:
 async def main(place: str, name: str) -> None:
     """Be elected, write, be refused, end."""
     store = EtcdStore.open(place, options=EtcdOptions(allow_unpatched=True))
-    leadership = await Election(store, "writer", name, ttl=2).lead()
+    leadership = await Election(store, "writer", name, ttl=4).lead()
     print("elected", leadership.revision, flush=True)
     elected = ElectedStore(store, leadership)
     for number in count(1):

@@ -44,7 +44,7 @@ def wrong_clock(tmp_path: Path, said: str) -> dict[str, str]:
 
 
 async def wrote(candidate: Candidate, number: int) -> int:
-    """Wait until so much was written, 20 ms apart, while the lease is of 2 s; how much it was."""
+    """Wait until so much was written, 20 ms apart, while the lease is of 4 s; how much it was."""
     while (found := int((await candidate.says(r"wrote \d+")).split()[1])) < number:
         pass
     return found
