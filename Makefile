@@ -18,7 +18,7 @@ DEBIAN_RUN := python3-venv libbpf1 libelf1 zlib1g iproute2 iputils-ping ethtool 
 DEBIAN_BUILD := clang llvm libbpf-dev linux-libc-dev make gcc g++ python3-dev
 DEBIAN_TEST := frr bird2 gobgpd iperf3 curl etcd-server faketime openssl
 
-.PHONY: help demo test check bench bench-api bench-controller bench-control bench-control-agents bpf core check-core install install-test clean
+.PHONY: help demo test check explore bench bench-api bench-controller bench-control bench-control-agents bpf core check-core install install-test clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -108,6 +108,11 @@ demo: install
 test: install-test
 	@$(BIN)/python -m pytest tests/unit -n auto $(PYTEST_ARGS)
 	@$(BIN)/python -m pytest tests/fuzz tests/interop tests/system $(PYTEST_ARGS)
+
+# Property tests with examples that no run had before.
+explore: install-test
+	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest tests/unit tests/fuzz -m hypothesis \
+	  -n auto $(PYTEST_ARGS)
 
 check: install-test
 	@$(BIN)/ruff format --check .

@@ -12,9 +12,11 @@ from hypothesis import settings
 from tests.pins import reap_pin_folders
 from tungsten.lab import netns
 
-# How long an example takes says how busy the machine is, nothing about what is tested.
-settings.register_profile("tungsten", deadline=None)
-settings.load_profile("tungsten")
+# How long an example takes says how busy the machine is, nothing about what is tested. The same
+# examples each time: a change is judged by what it changed. New ones are for `make explore`.
+settings.register_profile("tungsten", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tungsten"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -227,7 +227,7 @@ def test_both_cores_put_paths_in_the_same_order(seed: int) -> None:
         assert orders[0] == orders[1]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(5, 60))
 def test_shortest_histories_that_differ(draw: random.Random, events: int) -> None:
     live(draw, events)

@@ -328,7 +328,7 @@ def test_any_input_is_read_or_refused_and_what_is_read_can_be_written(data: st.D
     fields: dict[str, Any] = {}
     for name in data.draw(st.lists(st.sampled_from(names), max_size=4, unique=True)):
         field = declared.properties.get(name)
-        if field is not None and field.struct is not None:
+        if field is not None and field.struct is not None and field.struct.__struct_fields__:
             inside = st.sampled_from(list(field.struct.__struct_fields__))
             fields[name] = data.draw(st.dictionaries(inside, json_values, max_size=3) | json_values)
         else:
