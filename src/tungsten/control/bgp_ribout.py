@@ -213,7 +213,7 @@ class BgpRibOut:
 
     def _make(self, route: Route) -> _Item | None:
         best = route.best
-        if best is None:
+        if best is None or route.key in self.table.contributing:
             return None
         attributes = self.exporter.attributes(best, self._is_client(best.source))
         if attributes is None:

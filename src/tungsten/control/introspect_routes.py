@@ -77,8 +77,9 @@ _FLAG_NAMES = {
     PathFlag.CLUSTER_LIST_LOOPED: "ClusterListLooped",
     PathFlag.NO_TUNNEL_ENCAP: "NoTunnelEncap",
     PathFlag.ROUTING_POLICY_REJECT: "RoutingPolicyReject",
-    PathFlag.RESOLVE_NEXT_HOP: "ResolveNextHop",
+    PathFlag.RESOLVE_NEXT_HOP: "ResolveNexthop",
     PathFlag.ALIASED: "AliasedPath",
+    PathFlag.RESOLVED: "ResolvedPath",
 }
 
 _ORIGINS = {0: "igp", 1: "egp", 2: "incomplete"}

@@ -98,6 +98,7 @@ class PathFlag(Flag):
     ROUTING_POLICY_REJECT = 128
     RESOLVE_NEXT_HOP = 256
     ALIASED = 512
+    RESOLVED = 1024
 
 
 #: A path with any of these is kept and shown, but not used.

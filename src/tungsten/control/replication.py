@@ -12,6 +12,7 @@ it goes, and never depends on when anything was said.
 * From a VRF it goes to the VPN table, with its distinguisher, and to each other VRF that
   imports one of its targets. From the VPN table it goes to importing VRFs, without it.
 * Copies are never copied on.
+* A route that only makes up an aggregate (:meth:`.tables.Table.set_contributing`) is not copied.
 
 EVPN differs: MAC and inclusive multicast routes enter only VRFs of their origin network, prefix
 routes (type 5) any importer, broadcast MACs and segments nowhere. A route from outside that
@@ -127,9 +128,9 @@ class Replication:
     def _wanted(self, route: Route, targets: set[bytes]) -> Copies:
         """The copies a route should have; ``targets`` gains what its paths carry."""
         copies: Copies = {}
-        if not route.paths or not route.paths[0].is_feasible:
-            return copies
         table = route.table
+        if not route.paths or not route.paths[0].is_feasible or route.key in table.contributing:
+            return copies
         if table.is_vpn:
             for path in self._sources(route):
                 self._from_vpn(route, path, copies, targets)

@@ -183,6 +183,8 @@ class Table:
         self.listeners: list[Listener] = []
         #: The inclusive multicast routes (type 3) among those of an EVPN table.
         self.inclusive: dict[bytes, Route] = {}
+        #: Keys of routes that only make up an aggregate (:meth:`set_contributing`).
+        self.contributing: set[bytes] = set()
         self._routes: dict[bytes, Route] = {}
 
     def __repr__(self) -> str:
@@ -239,6 +241,23 @@ class Table:
                 self.rib.mark(route)
                 return True
         return False
+
+    def set_contributing(self, key: bytes, contributing: bool) -> None:
+        """Whether a route only makes up an aggregate, which is told in its place.
+
+        Such a route is neither copied to other tables nor told to BGP neighbours, whatever its
+        paths; agents of the instance hear of it as ever. The mark belongs to the key: it may be
+        set before there is a route, and stays until it is cleared or the table is gone.
+        """
+        if contributing == (key in self.contributing):
+            return
+        if contributing:
+            self.contributing.add(key)
+        else:
+            self.contributing.discard(key)
+        route = self._routes.get(key)
+        if route is not None:
+            self.rib.mark(route)
 
     def purge(self, route: Route) -> None:
         """Forget a route that has no paths."""

@@ -190,6 +190,13 @@ class CoreWorld:
         if instance is not None:
             instance.tables[family].withdraw(key, self.agents[agent])
 
+    def contribute(self, name: str, what: int, contributing: bool) -> None:
+        """A route begins to make up an aggregate, or no longer does."""
+        key, family, _ = agent_route(what, 0)
+        instance = self.instances.get(name)
+        if instance is not None:
+            instance.tables[family].set_contributing(key, contributing)
+
     def lose(self, agent: int, how: str) -> int:
         """An agent is lost, its stale routes are swept, or all of it goes."""
         return int(getattr(self.rib, how)(self.agents[agent]))
@@ -223,6 +230,10 @@ class CoreWorld:
             for name, table in self.rib.tables.items()
             if len(table)
         }
+
+    def contributing(self) -> dict[str, set[bytes]]:
+        """Keys of the routes that only make up aggregates."""
+        return {name: set(table.contributing) for name, table in self.rib.tables.items()}
 
     def copies(self) -> dict[str, set[Any]]:
         """Where replication has put copies of each route."""

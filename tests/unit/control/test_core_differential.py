@@ -135,7 +135,7 @@ class Twins:
     def compare(self) -> None:
         """After all work is done nothing may differ."""
         self.do("work", None)
-        for what in ("tables", "copies", "told", "holdings", "spoken"):
+        for what in ("tables", "contributing", "copies", "told", "holdings", "spoken"):
             self.do(what)
 
 
@@ -150,6 +150,8 @@ def event(twins: Twins, draw: random.Random) -> None:
         twins.do("say", agent, name, draw.randrange(4), said, draw.choice([20, 21, 0x100000]))
     elif chance < 0.57:
         twins.do("unsay", agent, name, draw.randrange(4))
+    elif chance < 0.59:
+        twins.do("contribute", name, draw.randrange(4), draw.random() < 0.5)
     elif chance < 0.65:
         imports, exports = draw.sample(TARGETS, draw.randrange(3)), draw.sample(TARGETS, 1)
         index = draw.choice([0, 4, 5])

@@ -123,6 +123,8 @@ class CompiledTable(Table):
         if name == "inclusive":
             keys = self.rib.core.inclusive_keys(self.number)
             return {key: CompiledRoute(self, key) for key in keys}
+        if name == "contributing":
+            return set(self.rib.core.contributing(self.number))
         raise AttributeError(name)
 
     def __repr__(self) -> str:
@@ -172,6 +174,12 @@ class CompiledTable(Table):
         removed = rib.core.remove(self.number, key, number, path_id, *rib.origin(origin))
         rib.tell_marked()
         return removed
+
+    def set_contributing(self, key: bytes, contributing: bool) -> None:
+        """Whether a route only makes up an aggregate, which is told in its place."""
+        if self.number:
+            self.rib.core.set_contributing(self.number, key, contributing)
+            self.rib.tell_marked()
 
     def purge(self, route: Route) -> None:
         """Nothing: the core forgets routes without paths."""

@@ -63,7 +63,7 @@ nb::list path_tuples(Rib &rib, RouteId id) {
             origin = nb::make_tuple(from.table, bytes_of(from.key()));
         }
         found.append(nb::make_tuple(path.source, rib.attributes.handle(path.attributes), path.label, path.label2,
-                                    bytes_of({view.rd, 8}), view.path_id, path.flags & ALL_FLAGS, origin,
+                                    bytes_of({view.rd, 8}), view.path_id, path.flags, origin,
                                     rib.sub_protocols[view.sub_protocol], bytes_of({view.esi, 10}), path.modified));
     }
     return found;
@@ -178,6 +178,15 @@ void bind_tables(nb::class_<Core> &c) {
         nb::list keys;
         for (const RouteId id : rib.tables[read_table(rib, table)].inclusive)
             keys.append(bytes_of(rib.route(id).key()));
+        return keys;
+    });
+    c.def("set_contributing", [](Core &core, u32 table, const nb::bytes &key, bool contributing) {
+        core.rib->set_contributing(checked_table(*core.rib, table), octets_of(key), contributing);
+    });
+    c.def("contributing", [](Core &core, u32 table) {
+        nb::list keys;
+        for (const std::string &key : core.rib->tables[read_table(*core.rib, table)].contributing)
+            keys.append(bytes_of(key));
         return keys;
     });
     c.def("set_listened", [](Core &core, u32 table, bool listened) {

@@ -20,16 +20,15 @@ Octets octets(const std::string &text) {
 } // namespace
 
 int Rib::compare_cost(const Path &a, const Path &b) const {
-    const u16 flags_a = a.flags & ALL_FLAGS, flags_b = b.flags & ALL_FLAGS;
-    if (a.attributes == b.attributes && flags_a == flags_b) return 0;
+    if (a.attributes == b.attributes && a.flags == b.flags) return 0;
     const Attributes &x = attributes[a.attributes], &y = attributes[b.attributes];
     if (a.feasible() != b.feasible()) return a.feasible() ? -1 : 1;
     if (const int c = three_way(preference(y), preference(x))) return c;
     if (x.has(LEAF) != y.has(LEAF)) return x.has(LEAF) ? 1 : -1;
     if (x.has(STICKY) != y.has(STICKY)) return x.has(STICKY) ? -1 : 1;
     if (const int c = three_way(y.mobility, x.mobility)) return c;
-    const bool llgr_a = (flags_a & LLGR_STALE_FLAG) || x.has(LLGR),
-               llgr_b = (flags_b & LLGR_STALE_FLAG) || y.has(LLGR);
+    const bool llgr_a = (a.flags & LLGR_STALE_FLAG) || x.has(LLGR),
+               llgr_b = (b.flags & LLGR_STALE_FLAG) || y.has(LLGR);
     if (llgr_a != llgr_b) return llgr_a ? 1 : -1;
     if (!(x.has(HAS_ORIGIN_VN_PATH) && y.has(HAS_ORIGIN_VN_PATH)))
         if (const int c = three_way(x.path_length, y.path_length)) return c;

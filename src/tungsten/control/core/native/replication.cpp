@@ -149,7 +149,7 @@ void Replication::replicate(RouteId id) {
     Route &r = rib_.route(id);
     wanted_.clear();
     keys_.clear();
-    if (r.path.attributes && r.path.feasible()) {
+    if (r.path.attributes && r.path.feasible() && !(r.state & CONTRIBUTING)) {
         const Table &table = rib_.tables[r.table];
         const Instance *instance = table.instance ? &instances[table.instance] : nullptr;
         if (table.vpn || (instance && !instance->master)) {

@@ -140,7 +140,8 @@ void RibOut::change(RouteId id) {
     const Route &r = rib_.route(id);
     Entry &e = entry(id);
     const bool was_empty = e.empty();
-    const Path *best = r.path.attributes && r.path.feasible() && tells(r.path) ? &r.path : nullptr;
+    const bool usable = r.path.attributes && r.path.feasible() && !(r.state & CONTRIBUTING);
+    const Path *best = usable && tells(r.path) ? &r.path : nullptr;
     if (best) {
         const bool vxlan = rib_.attributes[best->attributes].has(VXLAN), labelled = is_vpn(policy_.family);
         const u8 type = policy_.family == EVPN && r.key_size ? r.octets[0] : 0;

@@ -107,6 +107,7 @@ RouteId Rib::ensure(u32 table, Octets key) {
         r.table = table;
         r.key_size = static_cast<u16>(key.size);
         if (key.size) std::memcpy(r.octets, key.data, key.size);
+        if (!t.contributing.empty() && t.contributing.count(key.text())) r.state |= CONTRIBUTING;
         t.index.insert(hash, id);
     }
     Route &r = route(id);
@@ -139,7 +140,7 @@ void Rib::unpin(RouteId id) {
 }
 
 const u8 *Rib::rd_of(const Route &r, const Path &path) {
-    switch (path.flags & RD_WHERE) {
+    switch (path.rd_where) {
     case RD_OF_KEY: return rd_in_key(tables[r.table].family, r.key());
     case RD_OF_ORIGIN: {
         const Route &from = route(path.origin);
@@ -184,7 +185,7 @@ Path *Rib::find_path(Route &r, SourceId source, u32 path_id, RouteId origin) {
 bool Rib::same(const Path &path, const PathView &view, const Route &r) {
     const Path &other = view.path;
     if (path.attributes != other.attributes || path.label != other.label || path.label2 != other.label2 ||
-        (path.flags & ALL_FLAGS) != (other.flags & ALL_FLAGS))
+        path.flags != other.flags)
         return false;
     if (std::memcmp(rd_of(r, path), view.rd, 8) || std::memcmp(esi_of(path), view.esi, 10)) return false;
     return (path.extra ? extras_[path.extra].sub_protocol : 0) == view.sub_protocol;
@@ -199,22 +200,23 @@ void Rib::fill(Path &path, const PathView &view, const Route &r) {
     path.source = view.path.source;
     path.modified = view.path.modified;
     path.flags = view.path.flags & ALL_FLAGS;
+    path.rd_where = RD_NONE;
     path.extra = 0;
     if (std::memcmp(view.rd, ZERO, 8)) {
         const Table &t = tables[r.table];
         if (key_has_rd(t, r.key()) && !std::memcmp(view.rd, rd_in_key(t.family, r.key()), 8)) {
-            path.flags |= RD_OF_KEY;
+            path.rd_where = RD_OF_KEY;
         } else {
-            path.flags |= RD_BESIDE;
+            path.rd_where = RD_BESIDE;
             if (path.origin) {
                 const Route &from = route(path.origin);
                 const Table &its = tables[from.table];
                 if (key_has_rd(its, from.key()) && !std::memcmp(view.rd, rd_in_key(its.family, from.key()), 8))
-                    path.flags = static_cast<u16>((path.flags & ~RD_WHERE) | RD_OF_ORIGIN);
+                    path.rd_where = RD_OF_ORIGIN;
             }
         }
     }
-    if ((path.flags & RD_WHERE) == RD_BESIDE || view.sub_protocol || view.path_id || std::memcmp(view.esi, ZERO, 10)) {
+    if (path.rd_where == RD_BESIDE || view.sub_protocol || view.path_id || std::memcmp(view.esi, ZERO, 10)) {
         path.extra = extras_.take();
         Extra &extra = extras_[path.extra];
         std::memcpy(extra.rd, view.rd, 8);
@@ -244,7 +246,7 @@ void Rib::count_source(SourceId source, RouteId id, const Path &path, int change
     const Route &r = route(id);
     Standing &standing = s.tables[r.table];
     standing.paths = static_cast<u32>(static_cast<int>(standing.paths) + change);
-    if (path.session() == standing.session) standing.fresh = static_cast<u32>(static_cast<int>(standing.fresh) + change);
+    if (path.session == standing.session) standing.fresh = static_cast<u32>(static_cast<int>(standing.fresh) + change);
     if (!standing.paths) s.tables.erase(r.table);
     if (!s.indexed) return;
     const u32 hash = id * 0x9E3779B1u;
@@ -264,16 +266,16 @@ bool Rib::add_to(RouteId id, const PathView &view) {
         const bool is_same = same(*known, view, r);
         if (primary && !(view.path.flags & STALE)) { // one that is changed and stays stale is not said anew
             Standing &standing = sources[view.path.source].tables[r.table];
-            if (known->session() != standing.session) {
-                known->set_session(standing.session);
+            if (known->session != standing.session) {
+                known->session = standing.session;
                 ++standing.fresh;
             }
         }
         if (is_same) return false;
         const u32 held = known->attributes, extra = known->extra;
-        const u8 session = known->session();
+        const u8 session = known->session;
         fill(*known, view, r);
-        known->set_session(session);
+        known->session = session;
         attributes.release(held);
         if (extra) extras_.give(extra);
         mark(id);
@@ -291,7 +293,7 @@ bool Rib::add_to(RouteId id, const PathView &view) {
     fill(*place, view, r);
     ++sources[view.path.source].paths;
     if (primary) {
-        place->set_session(sources[view.path.source].tables[r.table].session);
+        place->session = sources[view.path.source].tables[r.table].session;
         count_source(view.path.source, id, *place, 1);
     }
     mark(id);
@@ -353,7 +355,7 @@ void Rib::end_paths(RouteId id, SourceId source, Which which, int session) {
     if (!r.path.attributes) return;
     for (Path *path = &r.path;; path = &more[path->next]) {
         const bool theirs = path->source == source && path->primary();
-        const u32 age = session < 0 ? 1 : static_cast<u32>(session - path->session()) & 15;
+        const u32 age = session < 0 ? 1 : static_cast<u32>(session - path->session) & 15;
         const bool before = (age && age <= 8) || (which == STALE_ONLY && path->flags & STALE);
         if (theirs && before) {
             if (which == MAKE_STALE) {
@@ -466,6 +468,16 @@ void Rib::mark_table(u32 table) {
     tables[table].index.each([this](u32 id) {
         if (route(id).state & PRESENT) mark(id);
     });
+}
+
+void Rib::set_contributing(u32 table, Octets key, bool contributing) {
+    Table &t = tables[table];
+    if (contributing ? !t.contributing.insert(key.text()).second : !t.contributing.erase(key.text())) return;
+    const RouteId id = find(table, key);
+    if (!id) return;
+    Route &r = route(id);
+    r.state = static_cast<u8>(contributing ? r.state | CONTRIBUTING : r.state & ~CONTRIBUTING);
+    if (r.state & PRESENT) mark(id);
 }
 
 void Rib::process_batch(std::size_t limit) {

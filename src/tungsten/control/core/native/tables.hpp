@@ -7,6 +7,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "update.hpp"
 
@@ -26,18 +27,14 @@ enum PathFlag : u16 {
     ROUTING_POLICY_REJECT = 128,
     RESOLVE_NEXT_HOP = 256,
     ALIASED = 512,
-    ALL_FLAGS = 1023,
+    RESOLVED = 1024,
+    ALL_FLAGS = 2047,
     INFEASIBLE = 4 | 8 | 16 | 32 | 64 | 128 | 256,
-    // In which session of its source it was said, modulo 16: see Standing.
-    SESSION_LOW = 3 << 10,
-    SESSION_HIGH = 3 << 14,
-    // Where the distinguisher is: nowhere (all zero), in the route's key, in that of the route it
-    // was copied from, or beside the path.
-    RD_OF_KEY = 1 << 12,
-    RD_OF_ORIGIN = 2 << 12,
-    RD_BESIDE = 3 << 12,
-    RD_WHERE = 3 << 12,
 };
+
+// Where the distinguisher of a path is: nowhere (all zero), in the route's key, in that of the
+// route it was copied from, or beside the path.
+enum RdWhere : u8 { RD_NONE, RD_OF_KEY, RD_OF_ORIGIN, RD_BESIDE };
 
 // How a source stands in a table: its primary paths, how many of them it has said since it was
 // last lost, and which session that is. Losing a session only begins a new one here; what is left
@@ -66,15 +63,14 @@ struct Path {
     u32 extra;      // what few paths have, 0 nothing
     SourceId source;
     u16 flags;
+    u8 rd_where;
+    u8 session; // in which session of its source it was said, modulo 16: see Standing
     double modified;
 
     bool primary() const { return origin == 0; }
     bool feasible() const { return !(flags & INFEASIBLE); }
-    u8 session() const { return static_cast<u8>((flags >> 10 & 3) | (flags >> 12 & 12)); }
-    void set_session(u8 s) {
-        flags = static_cast<u16>((flags & ~(SESSION_LOW | SESSION_HIGH)) | (s & 3) << 10 | (s & 12) << 12);
-    }
 };
+static_assert(sizeof(Path) == 40, "what a route costs");
 
 struct Extra {
     u8 rd[8], esi[10];
@@ -82,7 +78,8 @@ struct Extra {
     u32 path_id;
 };
 
-enum RouteState : u8 { PRESENT = 1, MARKED = 2 };
+// A contributing route only makes up an aggregate: it is neither copied nor told.
+enum RouteState : u8 { PRESENT = 1, MARKED = 2, CONTRIBUTING = 4 };
 
 struct Route {
     u32 table;
@@ -117,6 +114,7 @@ struct Table {
     Index index;
     std::vector<RibOut *> outs;
     std::vector<RouteId> inclusive;
+    std::unordered_set<std::string> contributing; // keys, of routes that exist or may
 };
 
 // A path with all that identifies and describes it.
@@ -175,7 +173,7 @@ class Rib {
     u32 leave(SourceId source, const std::vector<u32> *in, Which which);
     // Whether a primary path is left over from a session that was lost.
     bool is_left(const Path &path, u32 table) {
-        return path.flags & STALE || path.session() != sources[path.source].tables[table].session;
+        return path.flags & STALE || path.session != sources[path.source].tables[table].session;
     }
     void spoken(SourceId source, const std::vector<u32> *in, std::vector<RouteId> &out);
     void remove_primaries(u32 table);
@@ -183,6 +181,7 @@ class Rib {
     // --- work
     void mark(RouteId id);
     void mark_table(u32 table);
+    void set_contributing(u32 table, Octets key, bool contributing);
     bool settled() const;
     // Takes a batch of about `limit` routes: orders, replicates, tells rib-outs. Routes of tables
     // that others listen to are left in `told` until finish_batch().
