@@ -25,9 +25,8 @@ def make_long_lived(rib: Rib, source: Source, table: Table) -> int:
     """Keep what a source said in a table, and has not said again, as long-lived stale; how many."""
     kept = 0
     for route in rib.spoken(source, [table]):
-        for path in [p for p in route.paths if p.source is source and p.is_primary]:
-            if not path.is_stale:
-                continue
+        mine = [p for p in route.paths if p.source is source and p.is_primary and p.is_stale]
+        for path in [each.as_said() for each in mine]:
             held = path.attributes.communities
             if communities.NO_LLGR in held:
                 table.remove(route.key, path.identity)

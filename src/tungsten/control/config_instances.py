@@ -3,7 +3,8 @@
 Pure functions over the configuration graph. A ``routing-instance`` becomes an
 :class:`~tungsten.control.instances.InstanceConfig`: its ``route_target_refs`` say what it
 imports and exports (both, unless the link says one), a ``connection`` to another instance makes
-each import what the other exports, and its parent is the virtual network whose routes it holds.
+each import what the other exports, its parent is the virtual network whose routes it holds, and
+the routing policies that refer to it act in it.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from tungsten.model import (
     parent_link,
     resource_type,
 )
+from tungsten.model.routing_policies import RoutingPolicy as PolicyObject
 
 from .config_graph import ConfigGraph, GraphDelta
 from .config_nodes import Node, Vertex
 from .instances import InstanceConfig
+from .routing_policy import RoutingPolicy, problems
+from .routing_policy_config import place, routing_policy
 from .settings import ControlSettings
 from .tables import MASTER
 
@@ -35,7 +39,9 @@ _INSTANCE = "routing-instance"
 _CONNECTION = "connection"
 _OF_NETWORK = parent_link(resource_type(_INSTANCE), "virtual-network")
 #: The links that an instance's configuration depends on; its targets are in what it says itself.
-_CONCERNING = frozenset({_CONNECTION, _OF_NETWORK})
+_POLICY = "routing-policy"
+_OF_POLICY = resource_type(_POLICY).references["routing_instance_refs"].link
+_CONCERNING = frozenset({_CONNECTION, _OF_NETWORK, _OF_POLICY})
 _log = structlog.get_logger("tungsten.control")
 
 
@@ -98,7 +104,8 @@ def router_address(graph: ConfigGraph, name: str) -> str:
 def changed_instances(graph: ConfigGraph, delta: GraphDelta) -> dict[str, InstanceConfig | None]:
     """The instances that a change of the graph concerns, by name; None: it is gone.
 
-    Those are the changed ones, those of changed networks, and those connected to either.
+    Those are the changed ones, those of changed networks, those connected to either, and those in
+    which changed policies act.
     """
     concerned = {vertex for vertex in delta.nodes if vertex[0] == _INSTANCE}
     for left, right, metadata in chain(delta.links_added, delta.links_removed):
@@ -108,6 +115,10 @@ def changed_instances(graph: ConfigGraph, delta: GraphDelta) -> dict[str, Instan
         network = graph.node(vertex) if vertex[0] == "virtual-network" else None
         if network is not None:
             concerned |= {instance.vertex for instance in _joined(graph, network, _OF_NETWORK)}
+    for vertex in delta.nodes:
+        policy = graph.node(vertex) if vertex[0] == _POLICY else None
+        if policy is not None:
+            concerned |= {instance.vertex for instance in _joined(graph, policy, _OF_POLICY)}
     for node in filter(None, map(graph.node, list(concerned))):
         concerned |= {other.vertex for other in _joined(graph, node, _CONNECTION)}
     return {vertex[1]: _config(graph, vertex) for vertex in concerned}
@@ -125,7 +136,31 @@ def _config(graph: ConfigGraph, vertex: Vertex) -> InstanceConfig | None:
         assert isinstance(neighbor, RoutingInstance)
         imports |= _targets(neighbor)[1]
     network, index = _network(graph, resource)
-    return InstanceConfig(vertex[1], frozenset(imports), frozenset(exports), network, index)
+    policies = _policies(graph, node)
+    return InstanceConfig(
+        vertex[1], frozenset(imports), frozenset(exports), network, index, policies
+    )
+
+
+def _policies(graph: ConfigGraph, instance: Node) -> tuple[RoutingPolicy, ...]:
+    """The routing policies of an instance, in their order."""
+    found: list[tuple[tuple[bool, tuple[int, ...], str], str, RoutingPolicy]] = []
+    for join in graph.joins(instance, (_OF_POLICY,)):
+        resource = join.other.resource
+        if not isinstance(resource, PolicyObject):
+            continue
+        policy = routing_policy(resource)
+        if policy is not None:
+            places = [
+                place(ref.attr.sequence if ref.attr is not None else None)
+                for ref in resource.routing_instance_refs
+                if ref.uuid == instance.uuid
+            ]
+            found.append((min(places), policy.name, policy))
+    found.sort(key=lambda each: each[:2])
+    for each in problems(policy for _, _, policy in found):
+        _log.error("routing_policy_unusable", instance=instance.vertex[1], text=each)
+    return tuple(policy for _, _, policy in found)
 
 
 def _joined(graph: ConfigGraph, node: Node, metadata: str) -> set[Node]:

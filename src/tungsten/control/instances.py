@@ -21,6 +21,7 @@ import structlog
 from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET6, Family
 
 from .replication import Replication
+from .routing_policy import POLICY_FAMILIES, RoutingPolicy
 from .tables import MASTER, Rib, Table
 
 _log = structlog.get_logger("tungsten.control")
@@ -32,7 +33,8 @@ class InstanceConfig:
 
     ``imports`` and ``exports`` are route targets as extended communities. ``network`` is the
     fq_name of the virtual network joined by colons, ``network_index`` its network id (0: none
-    yet), which stands for the network in origin-VN communities.
+    yet), which stands for the network in origin-VN communities. ``policies`` judge the paths in
+    its tables of prefixes, in this order.
     """
 
     name: str
@@ -40,6 +42,7 @@ class InstanceConfig:
     exports: frozenset[bytes] = frozenset()
     network: str = ""
     network_index: int = 0
+    policies: tuple[RoutingPolicy, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +80,7 @@ class Instances:
         self._exporters: dict[bytes, set[Instance]] = {}
         self._networks: dict[int, Counter[str]] = {}
         self._next_index = 1
+        self.sub_cluster = b""
         self._make(InstanceConfig(MASTER), (INET, INET6))
 
     def __iter__(self) -> Iterator[Instance]:
@@ -124,6 +128,8 @@ class Instances:
         before, instance.config = instance.config, config
         self._index(instance, before, config)
         self.replication.follow(instance)
+        if before.policies != config.policies:
+            self._set_policies(instance)
         self._reconsider(instance, before, config)
         for tell in self.on_changed:
             tell(instance)
@@ -146,6 +152,18 @@ class Instances:
             tell(instance)
         _log.info("instance_deleted", instance=name)
 
+    def set_sub_cluster(self, community: bytes) -> None:
+        """Which sub-cluster this node is in, as the community of its routes; empty: none."""
+        if community != self.sub_cluster:
+            self.sub_cluster = community
+            for instance in self:
+                if instance.config.policies:
+                    self._set_policies(instance)
+
+    def _set_policies(self, instance: Instance) -> None:
+        for family in POLICY_FAMILIES:
+            instance.tables[family].set_policies(instance.config.policies, self.sub_cluster)
+
     def _make(self, config: InstanceConfig, families: tuple[Family, ...]) -> None:
         instance = Instance(config.name, self._next_index, config)
         self._next_index += 1
@@ -156,6 +174,8 @@ class Instances:
             self._by_table[table.name] = instance
         self._index(instance, InstanceConfig(config.name), config)
         self.replication.follow(instance)
+        if config.policies:
+            self._set_policies(instance)
         self._reconsider(instance, InstanceConfig(config.name), config)
         for tell in self.on_created:
             tell(instance)

@@ -20,7 +20,7 @@ paths that tie through the MED step are equal-cost and used together.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, Flag
 from functools import cmp_to_key
 
@@ -123,7 +123,9 @@ class Path:
 
     ``rd`` is the distinguisher the route gets in VPN tables (in a VRF: that of the VPN route
     it came from). ``modified`` is when it was said, on the wall clock; it does not count in
-    comparisons.
+    comparisons. ``original`` are the attributes that were said, where routing policy
+    (:mod:`tungsten.control.routing_policy`) made others of them; a table sets it, and takes no
+    notice of it in what it is given.
     """
 
     source: Source
@@ -137,6 +139,7 @@ class Path:
     sub_protocol: str = ""
     esi: bytes = bytes(10)
     modified: float = 0.0
+    original: PathAttributes | None = None
 
     @property
     def identity(self) -> PathIdentity:
@@ -158,15 +161,27 @@ class Path:
         """Whether it is left over from a session that was lost."""
         return bool(self.flags & PathFlag.STALE)
 
+    @property
+    def said(self) -> PathAttributes:
+        """The attributes that were said, whatever policy made of them."""
+        return self.attributes if self.original is None else self.original
+
+    def as_said(self) -> Path:
+        """The path without what routing policy made of it."""
+        flags = self.flags & ~PathFlag.ROUTING_POLICY_REJECT
+        if self.original is None and flags == self.flags:
+            return self
+        return replace(self, attributes=self.said, flags=flags, original=None)
+
     def same_as(self, other: Path) -> bool:
-        """Whether nothing that matters differs (the time does not matter)."""
+        """Whether the same was said (when, and what policy makes of it, does not matter)."""
         return (
             self.identity == other.identity
-            and self.attributes is other.attributes
+            and self.said is other.said
             and self.label == other.label
             and self.label2 == other.label2
             and self.rd == other.rd
-            and self.flags == other.flags
+            and (self.flags == other.flags or self.as_said().flags == other.as_said().flags)
             and self.sub_protocol == other.sub_protocol
             and self.esi == other.esi
         )

@@ -171,7 +171,7 @@ class Replication:
             return
         network = origin[1] if origin else config.network_index
         origin_key = (table.name, route.key)
-        copy = replace(path, attributes=attributes, origin=origin_key)
+        copy = replace(path, attributes=attributes, origin=origin_key, original=None)
         if path.rd != NO_RD:
             vpn_key = _with_rd(table.family, route.key, path.rd)
             copies[self._rib.vpn_table(table.family), vpn_key, copy.identity] = copy
@@ -201,7 +201,8 @@ class Replication:
             attributes = path.attributes
             if its and communities.origin_vn_of(carried) is None:
                 attributes = _with_communities(attributes, (*carried, self.origin_vn(its)))
-            copy = replace(path, attributes=attributes, rd=rd, origin=(route.table.name, route.key))
+            origin_key = (route.table.name, route.key)
+            copy = replace(path, attributes=attributes, rd=rd, origin=origin_key, original=None)
             copies[other.tables[family], key, copy.identity] = copy
 
     def _origin_of(self, carried: tuple[bytes, ...], mine: tuple[bytes, ...]) -> int:

@@ -106,6 +106,7 @@ def _over(entry: StaticRoute, path: Path, source: Source, number: int) -> Path:
         path_id=number,
         flags=path.flags & PathFlag.LLGR_STALE,
         origin=None,
+        original=None,
         sub_protocol=SUB_PROTOCOL,
     )
 

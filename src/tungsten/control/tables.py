@@ -16,8 +16,9 @@ Input. A speaker owns a :class:`~tungsten.control.paths.Source` and reports with
 :meth:`Rib.stale`, :meth:`Rib.sweep` and :meth:`Rib.drop` act on all that a source has said, in
 some tables or all.
 
-Work. Marked routes are dealt with by :meth:`Rib.process`, which orders their paths, lets
-replication copy them, and goes on until nothing is marked. Whoever owns the event loop sets
+Work. Marked routes are dealt with by :meth:`Rib.process`, which has routing policy judge their
+paths where there is one (:mod:`tungsten.control.routing_policy`), orders them, lets replication
+copy them, and goes on until nothing is marked. Whoever owns the event loop sets
 ``Rib.on_marked``, called when the first route of a batch is marked, to schedule that.
 
 Output. A :class:`Listener` on a table is told of each batch of routes that may have changed, as
@@ -64,6 +65,7 @@ from tungsten.bgp.nlri import (
 )
 
 from .paths import Path, PathFlag, PathIdentity, Source, equal_cost, in_order
+from .routing_policy import RoutingPolicy, TablePolicy
 
 if TYPE_CHECKING:
     from .bgp_ribout import BgpRibOut
@@ -185,6 +187,8 @@ class Table:
         self.inclusive: dict[bytes, Route] = {}
         #: Keys of routes that only make up an aggregate (:meth:`set_contributing`).
         self.contributing: set[bytes] = set()
+        #: What routing policy makes of its paths, if there ever was one here.
+        self.policy: TablePolicy | None = None
         self._routes: dict[bytes, Route] = {}
 
     def __repr__(self) -> str:
@@ -207,7 +211,12 @@ class Table:
         return iter(self._routes.values())
 
     def add(self, key: bytes, path: Path) -> None:
-        """Take a path, in place of the one with its identity if there is one."""
+        """Take a path, in place of the one with its identity if there is one.
+
+        It is taken as said: policy judges it when the route is dealt with.
+        """
+        if path.original is not None or path.flags & PathFlag.ROUTING_POLICY_REJECT:
+            path = replace(path, original=None).as_said()
         route = self._routes.get(key)
         if route is None:
             route = self._routes[key] = Route(self, key)
@@ -258,6 +267,13 @@ class Table:
         route = self._routes.get(key)
         if route is not None:
             self.rib.mark(route)
+
+    def set_policies(self, policies: tuple[RoutingPolicy, ...], sub_cluster: bytes = b"") -> None:
+        """Have routing policies judge its paths, those that are there and those to come."""
+        if policies or self.policy is not None:
+            self.policy = TablePolicy(self.family, policies, sub_cluster)
+            for route in self._routes.values():
+                self.rib.mark(route)
 
     def purge(self, route: Route) -> None:
         """Forget a route that has no paths."""
@@ -365,7 +381,8 @@ class Rib:
         for route in self.spoken(source, tables):
             for path in [p for p in route.paths if p.source is source and p.is_primary]:
                 if not path.is_stale:
-                    route.table.add(route.key, replace(path, flags=path.flags | PathFlag.STALE))
+                    said = path.as_said()
+                    route.table.add(route.key, replace(said, flags=said.flags | PathFlag.STALE))
                     count += 1
         return count
 
@@ -395,6 +412,9 @@ class Rib:
             done += len(batch)
             changed: dict[Table, list[Route]] = {}
             for route in batch:
+                policy = route.table.policy
+                if policy is not None:
+                    route.paths = [policy.apply(route.key, path) for path in route.paths]
                 if len(route.paths) > 1:
                     route.paths = in_order(route.paths)
                 if self.replicator is not None:

@@ -299,6 +299,7 @@ def path_value(path: Path) -> tuple[Any, ...]:
         path.source.name,
         path.origin,
         path.attributes,
+        path.original,
         path.label,
         path.label2,
         path.rd,

@@ -18,7 +18,7 @@ from tests.unit.control.test_replication import (
     two_networks,
 )
 
-from tungsten.bgp.families import INET_VPN
+from tungsten.bgp.families import INET, INET_VPN
 from tungsten.bgp.nlri import prefix_from_text
 from tungsten.control.paths import Path, PathFlag, Source
 from tungsten.control.tables import Route, Table
@@ -85,6 +85,11 @@ def test_mark_stays_with_the_key_until_cleared() -> None:
     assert cloud.paths("b")
     assert cloud.paths(VPN, RD + PREFIX)
     assert not table.contributing
+
+
+def test_table_that_is_asked_for_again_is_the_same_while_it_is_empty() -> None:
+    cloud = two_networks()
+    assert cloud.rib.vrf_table("a", INET) is cloud.table("a")
 
 
 def test_marking_what_is_marked_is_no_work() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.control.core_worlds import CONFIGS, FAMILIES, CoreWorld, path_value
 from tests.unit.control.cores import compiled_only
+from tests.unit.control.policies import some_policies
 from tests.unit.control.test_core_decoder import mutated
 
 from tungsten.bgp import communities
@@ -32,6 +34,7 @@ from tungsten.bgp.update import pack_end_of_rib, pack_reach, pack_unreach
 from tungsten.control.core import choose
 from tungsten.control.instances import InstanceConfig
 from tungsten.control.paths import ATTRIBUTES, Path, PathFlag, Protocol, Source
+from tungsten.control.routing_policy import RoutingPolicy
 from tungsten.control.tables import Rib
 
 pytestmark = compiled_only
@@ -124,6 +127,7 @@ class Twins:
     def __init__(self) -> None:
         self.python = CoreWorld(Rib())
         self.compiled = CoreWorld(choose("compiled").make_rib())
+        self.configs: dict[str, InstanceConfig] = {}
 
     def do(self, what: str, *arguments: Any) -> Any:
         """The same event in both; they must answer the same."""
@@ -131,6 +135,26 @@ class Twins:
         theirs = getattr(self.python, what)(*arguments)
         assert ours == theirs, (what, arguments)
         return ours
+
+    def put(self, name: str, imports: list[bytes], exports: list[bytes], index: int) -> None:
+        """An instance is made, or its targets change."""
+        known = self.configs.get(name)
+        config = self.configs[name] = InstanceConfig(
+            name,
+            frozenset(imports),
+            frozenset(exports),
+            "net",
+            index,
+            known.policies if known is not None else (),
+        )
+        self.do("put", config)
+
+    def judge(self, name: str, policies: tuple[RoutingPolicy, ...]) -> None:
+        """Other policies act in an instance."""
+        known = self.configs.get(name)
+        if known is not None:
+            config = self.configs[name] = replace(known, policies=policies)
+            self.do("put", config)
 
     def compare(self) -> None:
         """After all work is done nothing may differ."""
@@ -155,14 +179,16 @@ def event(twins: Twins, draw: random.Random) -> None:
     elif chance < 0.65:
         imports, exports = draw.sample(TARGETS, draw.randrange(3)), draw.sample(TARGETS, 1)
         index = draw.choice([0, 4, 5])
-        config = InstanceConfig(name, frozenset(imports), frozenset(exports), "net", index)
-        twins.do("put", config)
-    elif chance < 0.67:
+        twins.put(name, imports, exports, index)
+    elif chance < 0.69:
+        twins.judge(name, some_policies(draw))
+    elif chance < 0.71:
+        twins.configs.pop(name, None)
         twins.do("delete", name)
-    elif chance < 0.74:
+    elif chance < 0.76:
         some = FAMILIES if draw.random() < 0.5 else FAMILIES - {ROUTE_TARGET}
         twins.do("up", number, some, draw.random() < 0.8)
-    elif chance < 0.77:
+    elif chance < 0.78:
         twins.do("down", number, draw.choice([frozenset(), frozenset({INET_VPN, EVPN})]))
     elif chance < 0.81:
         twins.do("listen", number, draw.random() < 0.6)
@@ -184,8 +210,7 @@ def live(draw: random.Random, events: int) -> Twins:
     """A history at random."""
     twins = Twins()
     for name, target in zip(NAMES, TARGETS, strict=True):
-        config = InstanceConfig(name, frozenset({target}), frozenset({target}), f"net-{name}", 4)
-        twins.do("put", config)
+        twins.put(name, [target], [target], 4)
     for number in range(len(CONFIGS)):
         twins.do("up", number, FAMILIES - {ROUTE_TARGET}, True)
     for _ in range(events):

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.control.cores import both_cores, make_rib
+from tests.unit.control.policies import some_policies
 
 from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes
@@ -226,6 +227,8 @@ _events = st.one_of(
     st.tuples(
         st.just("instance"), st.sampled_from(NAMES), _numbers, _numbers, st.sampled_from([0, 4, 5])
     ),
+    st.tuples(st.just("policies"), st.sampled_from(NAMES), st.randoms(use_true_random=False)),
+    st.tuples(st.just("mark"), st.sampled_from(NAMES), _prefixes, st.booleans()),
     st.tuples(st.just("gone"), st.sampled_from(NAMES)),
     st.tuples(st.just("say"), st.sampled_from(NAMES), _prefixes, st.sampled_from([None, 100, 200])),
     st.tuples(st.just("unsay"), st.sampled_from(NAMES), _prefixes),
@@ -241,16 +244,27 @@ class Story:
         self.configs: dict[str, InstanceConfig] = {}
         self.said: dict[tuple[str, bytes], int | None] = {}
         self.vpn: dict[bytes, frozenset[int]] = {}
+        self.marks: set[tuple[str, bytes]] = set()
 
     def tell(self, event: Any, cloud: Cloud) -> None:
         """Remember an event and bring it to a RIB."""
         match event:
             case ("instance", name, imports, exports, index):
-                self.configs[name] = config(name, imports, exports, index)
+                before = self.configs.get(name)
+                policies = before.policies if before else ()
+                now = replace(config(name, imports, exports, index), policies=policies)
+                self.configs[name] = now
+                cloud.instances.put(now)
+            case ("policies", name, draw) if name in self.configs:
+                self.configs[name] = replace(self.configs[name], policies=some_policies(draw))
                 cloud.instances.put(self.configs[name])
+            case ("mark", name, key, contributing) if name in self.configs:
+                (self.marks.add if contributing else self.marks.discard)((name, key))
+                cloud.table(name).set_contributing(key, contributing)
             case ("gone", name):
                 self.configs.pop(name, None)
                 self.said = {k: v for k, v in self.said.items() if k[0] != name}
+                self.marks = {mark for mark in self.marks if mark[0] != name}
                 cloud.instances.delete(name)
             case ("say", name, key, preference) if name in self.configs:
                 self.said[name, key] = preference
@@ -274,6 +288,8 @@ class Story:
             cloud.instances.put(each)
         for (name, key), preference in self.said.items():
             _say(cloud, name, key, preference)
+        for name, key in self.marks:
+            cloud.table(name).set_contributing(key, True)
         cloud.rib.process()
         return cloud
 
@@ -294,7 +310,8 @@ def dump(cloud: Cloud) -> dict[str, dict[bytes, list[Any]]]:
     return {
         name: {
             route.key: [
-                (p.source.name, p.origin, p.attributes, p.label, p.rd, p.flags) for p in route.paths
+                (p.source.name, p.origin, p.attributes, p.label, p.rd, p.flags, p.original)
+                for p in route.paths
             ]
             for route in table.routes()
         }

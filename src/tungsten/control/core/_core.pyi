@@ -7,8 +7,11 @@ number in this process, and kept alive by an :class:`AttributesHandle`.
 from collections.abc import Callable
 
 _Route = tuple[int, bytes]
-#: source, attributes, label, label2, rd, path id, flags, origin, sub-protocol, ESI, modified
-_Path = tuple[int, int, int, int, bytes, int, int, tuple[int, bytes] | None, str, bytes, float]
+#: source, attributes, label, label2, rd, path id, flags, origin, sub-protocol, ESI, modified,
+#: attributes that were said where policy changed them
+_Path = tuple[
+    int, int, int, int, bytes, int, int, tuple[int, bytes] | None, str, bytes, float, int | None
+]
 #: attribute code, remedy, reason, subcode, data
 _Fault = tuple[int, int, str, int, bytes]
 #: code, subcode, reason, data
@@ -34,6 +37,13 @@ class Core:
     def table_size(self, table: int, /) -> int: ...
     def table_keys(self, table: int, /) -> list[bytes]: ...
     def inclusive_keys(self, table: int, /) -> list[bytes]: ...
+    def set_policy(
+        self,
+        table: int,
+        conditions: list[list[tuple[int, int, int, bytes]]],
+        judge: Callable[[int, int, str, bool, bytes], AttributesHandle | None] | None,
+        /,
+    ) -> None: ...
     def set_contributing(self, table: int, key: bytes, contributing: bool, /) -> None: ...
     def contributing(self, table: int, /) -> list[bytes]: ...
     def set_listened(self, table: int, listened: bool, /) -> None: ...

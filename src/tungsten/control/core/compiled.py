@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary, ref
 
 from tungsten.bgp.attributes import (
     Context,
@@ -26,6 +26,7 @@ from tungsten.bgp.families import EVPN, INET, INET6, Family
 from tungsten.control.instances import Instance, Instances
 from tungsten.control.paths import ATTRIBUTES, Path, PathFlag, PathIdentity, Protocol, Source, rank
 from tungsten.control.replication import Replication
+from tungsten.control.routing_policy import RoutingPolicy, Speaker, TablePolicy
 from tungsten.control.tables import (
     BATCH,
     MASTER,
@@ -118,6 +119,7 @@ class CompiledTable(Table):
         self.instance = instance
         self.number = rib.core.add_table(name, *family, self.is_vpn)
         self.listeners: list[Listener] = _Listeners(self)
+        self.policy = None
 
     def __getattr__(self, name: str) -> Any:
         if name == "inclusive":
@@ -180,6 +182,31 @@ class CompiledTable(Table):
         if self.number:
             self.rib.core.set_contributing(self.number, key, contributing)
             self.rib.tell_marked()
+
+    def set_policies(self, policies: tuple[RoutingPolicy, ...], sub_cluster: bytes = b"") -> None:
+        """Have routing policies judge its paths, those that are there and those to come."""
+        if not self.number or not (policies or self.policy):
+            return
+        policy = self.policy = TablePolicy(self.family, policies, sub_cluster)
+        conditions = [
+            [(each.length, each.least, each.most, each.address) for each in prefixes]
+            for prefixes in policy.conditions
+        ]
+        rib = ref(self.rib)
+
+        def judge(
+            number: int, source: int, sub_protocol: str, replicated: bool, fits: bytes
+        ) -> _core.AttributesHandle | None:
+            alive = rib()
+            assert alive is not None, "a core that is asked for nothing asks for nothing"
+            views = alive.views
+            speaker = Speaker(views.source_of(source).protocol, sub_protocol, replicated)
+            said = views.attributes(number)
+            verdict = policy.judge(said, speaker, int.from_bytes(fits, "little"))
+            return None if verdict.rejected else views.handle(verdict.attributes)
+
+        self.rib.core.set_policy(self.number, conditions, judge if policies else None)
+        self.rib.tell_marked()
 
     def purge(self, route: Route) -> None:
         """Nothing: the core forgets routes without paths."""
@@ -298,6 +325,7 @@ class Views:
                 sub_protocol,
                 esi,
                 modified,
+                None if original is None else self.attributes(original),
             )
             for (
                 source,
@@ -311,6 +339,7 @@ class Views:
                 sub_protocol,
                 esi,
                 modified,
+                original,
             ) in self._core.paths(table, key)
         ]
 
@@ -375,7 +404,8 @@ class CompiledRib(Rib):
         """The table of an instance and family (inet, inet6, evpn), made when missing."""
         suffix = VRF_FAMILIES[family]
         name = suffix if instance == MASTER else f"{instance}.{suffix}"
-        return self.tables.get(name) or self._make_table(name, family, instance)
+        table = self.tables.get(name)  # an empty one is false
+        return table if table is not None else self._make_table(name, family, instance)
 
     def remove_table(self, table: Table) -> None:
         """Empty a table of what was said in it, and forget it once its copies are gone."""

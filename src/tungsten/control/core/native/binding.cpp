@@ -64,7 +64,8 @@ nb::list path_tuples(Rib &rib, RouteId id) {
         }
         found.append(nb::make_tuple(path.source, rib.attributes.handle(path.attributes), path.label, path.label2,
                                     bytes_of({view.rd, 8}), view.path_id, path.flags, origin,
-                                    rib.sub_protocols[view.sub_protocol], bytes_of({view.esi, 10}), path.modified));
+                                    rib.sub_protocols[view.sub_protocol], bytes_of({view.esi, 10}), path.modified,
+                                    view.original ? nb::cast(rib.attributes.handle(view.original)) : nb::none()));
     }
     return found;
 }
@@ -155,7 +156,42 @@ void bind_routes(nb::class_<Core> &c) {
     });
 }
 
+using PrefixTuple = std::tuple<u32, u32, u32, nb::bytes>; // length, least, most, address
+using Verdict = std::function<nb::object(u64, u32, const std::string &, bool, nb::bytes)>;
+
+PrefixMatch prefix_match(const PrefixTuple &given) {
+    const auto &[length, least, most, address] = given;
+    if (length > 128 || least > 255 || most > 255 || address.size() > 16 || address.size() * 8 < length)
+        throw nb::value_error("no prefix");
+    PrefixMatch match{static_cast<u8>(length), static_cast<u8>(least), static_cast<u8>(most), {}};
+    std::memcpy(match.address, address.c_str(), address.size());
+    return match;
+}
+
+// Without a judge, the table's paths become what was said.
+void set_policy(Core &core, u32 number, const std::vector<std::vector<PrefixTuple>> &given,
+                const std::optional<Verdict> &judge) {
+    Rib *rib = core.rib.get();
+    const u32 table = checked_table(*rib, number);
+    if (!judge) {
+        rib->set_policy(table, std::make_shared<TablePolicy>());
+        return;
+    }
+    std::vector<std::vector<PrefixMatch>> conditions;
+    for (const auto &prefixes : given) {
+        conditions.emplace_back();
+        for (const PrefixTuple &each : prefixes) conditions.back().push_back(prefix_match(each));
+    }
+    const auto ask = [rib, judge = *judge](u32 attributes, const Speaker &speaker, const std::string &fits) {
+        const nb::object made = judge(rib->attributes.handle(attributes), speaker.source,
+                                      rib->sub_protocols[speaker.sub_protocol], speaker.replicated, bytes_of(fits));
+        return made.is_none() ? 0 : rib->attributes.hold(nb::cast<const AttributesHandle &>(made).id);
+    };
+    rib->set_policy(table, std::make_shared<TablePolicy>(++rib->policies_made, std::move(conditions), ask));
+}
+
 void bind_tables(nb::class_<Core> &c) {
+    c.def("set_policy", &set_policy, nb::arg(), nb::arg(), nb::arg().none());
     c.def("add_table", [](Core &core, const std::string &name, u32 afi, u32 safi, bool vpn) {
         return core.rib->add_table(name, checked_family(afi, safi), vpn);
     });

@@ -64,6 +64,11 @@ void RibOut::pend(RouteId id, Entry &e, u64 members) {
     queue_.push_back(id);
 }
 
+bool RibOut::has_esi(const Path &path) const {
+    const u8 *esi = path.extra ? rib_.esi_of(path) : nullptr;
+    return esi && std::any_of(esi, esi + 10, [](u8 octet) { return octet != 0; });
+}
+
 void RibOut::set_item(Entry &e, const Path *path) {
     const u32 before = e.attributes;
     const SourceId source = e.source;
@@ -75,9 +80,7 @@ void RibOut::set_item(Entry &e, const Path *path) {
         e.label2 = path->label2;
         e.source = path->source;
         ++rib_.sources[e.source].paths;
-        if (path->extra)
-            for (int i = 0; i < 10; ++i)
-                if (rib_.esi_of(*path)[i]) e.flags |= HAS_ESI;
+        if (has_esi(*path)) e.flags |= HAS_ESI;
     }
     if (before) {
         rib_.attributes.release(before);
@@ -156,7 +159,7 @@ void RibOut::change(RouteId id) {
         pend(id, e, e.holders | e.pending);
     } else {
         const bool same = e.attributes == best->attributes && e.label == best->label &&
-                          e.label2 == best->label2 && !(e.flags & HAS_ESI) && !best->extra &&
+                          e.label2 == best->label2 && !(e.flags & HAS_ESI) && !has_esi(*best) &&
                           same_origin(best->attributes, e.source, best->source);
         const u64 hear = audience(best->attributes, best->source);
         set_item(e, best);

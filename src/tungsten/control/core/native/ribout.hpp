@@ -92,6 +92,7 @@ class RibOut {
     void settle(RouteId id, Entry &entry, bool was_empty);
     void pend(RouteId id, Entry &entry, u64 members);
     void set_item(Entry &entry, const Path *path);
+    bool has_esi(const Path &path) const;
 
     bool tells(const Path &path);
     bool is_client(SourceId source);

@@ -153,6 +153,11 @@ const u8 *Rib::rd_of(const Route &r, const Path &path) {
 
 const u8 *Rib::esi_of(const Path &path) { return path.extra ? extras_[path.extra].esi : ZERO; }
 
+u32 Rib::said_of(const Path &path) const {
+    const u32 original = path.extra ? extras_[path.extra].original : 0;
+    return original ? original : path.attributes;
+}
+
 void Rib::paths_of(RouteId id, std::vector<PathView> &out) {
     out.clear();
     const Route &r = route(id);
@@ -166,6 +171,7 @@ void Rib::paths_of(RouteId id, std::vector<PathView> &out) {
             std::memcpy(view.esi, extra.esi, 10);
             view.sub_protocol = extra.sub_protocol;
             view.path_id = extra.path_id;
+            view.original = extra.original;
         }
         out.push_back(view);
         if (!path->next) return;
@@ -184,8 +190,8 @@ Path *Rib::find_path(Route &r, SourceId source, u32 path_id, RouteId origin) {
 
 bool Rib::same(const Path &path, const PathView &view, const Route &r) {
     const Path &other = view.path;
-    if (path.attributes != other.attributes || path.label != other.label || path.label2 != other.label2 ||
-        path.flags != other.flags)
+    if (said_of(path) != other.attributes || path.label != other.label || path.label2 != other.label2 ||
+        (path.flags & ~ROUTING_POLICY_REJECT) != (other.flags & ~ROUTING_POLICY_REJECT))
         return false;
     if (std::memcmp(rd_of(r, path), view.rd, 8) || std::memcmp(esi_of(path), view.esi, 10)) return false;
     return (path.extra ? extras_[path.extra].sub_protocol : 0) == view.sub_protocol;
@@ -199,7 +205,7 @@ void Rib::fill(Path &path, const PathView &view, const Route &r) {
     path.origin = view.path.origin;
     path.source = view.path.source;
     path.modified = view.path.modified;
-    path.flags = view.path.flags & ALL_FLAGS;
+    path.flags = view.path.flags & ALL_FLAGS & ~ROUTING_POLICY_REJECT; // that is found out later
     path.rd_where = RD_NONE;
     path.extra = 0;
     if (std::memcmp(view.rd, ZERO, 8)) {
@@ -223,14 +229,20 @@ void Rib::fill(Path &path, const PathView &view, const Route &r) {
         std::memcpy(extra.esi, view.esi, 10);
         extra.sub_protocol = view.sub_protocol;
         extra.path_id = view.path_id;
+        extra.original = 0;
     }
 }
 
 void Rib::drop_path(Path &path) {
     attributes.release(path.attributes);
-    if (path.extra) extras_.give(path.extra);
+    if (path.extra) give_extra(path.extra);
     path.attributes = 0;
     path.extra = 0;
+}
+
+void Rib::give_extra(u32 extra) {
+    attributes.release(extras_[extra].original);
+    extras_.give(extra);
 }
 
 bool Rib::speaks(const Route &r, SourceId source) const {
@@ -277,7 +289,7 @@ bool Rib::add_to(RouteId id, const PathView &view) {
         fill(*known, view, r);
         known->session = session;
         attributes.release(held);
-        if (extra) extras_.give(extra);
+        if (extra) give_extra(extra);
         mark(id);
         return true;
     }
@@ -501,6 +513,7 @@ void Rib::process_batch(std::size_t limit) {
     for (const RouteId id : batch_) {
         Route &r = route(id);
         r.state = static_cast<u8>(r.state & ~MARKED);
+        if (tables[r.table].policy) judge(r);
         order(r);
         replication->replicate(id);
     }

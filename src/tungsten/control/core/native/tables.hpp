@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "policy.hpp"
 #include "update.hpp"
 
 namespace tungsten {
@@ -76,6 +77,7 @@ struct Extra {
     u8 rd[8], esi[10];
     u16 sub_protocol;
     u32 path_id;
+    u32 original; // the attributes that were said, where policy made others of them; 0: it did not
 };
 
 // A contributing route only makes up an aggregate: it is neither copied nor told.
@@ -115,6 +117,7 @@ struct Table {
     std::vector<RibOut *> outs;
     std::vector<RouteId> inclusive;
     std::unordered_set<std::string> contributing; // keys, of routes that exist or may
+    std::shared_ptr<TablePolicy> policy;          // none if there never was one here
 };
 
 // A path with all that identifies and describes it.
@@ -124,6 +127,7 @@ struct PathView {
     u8 esi[10];
     u16 sub_protocol;
     u32 path_id;
+    u32 original;
 };
 
 class Replication;
@@ -157,6 +161,8 @@ class Rib {
     const u8 *rd_of(const Route &route, const Path &path);
     u32 path_id_of(const Path &path) { return path.extra ? extras_[path.extra].path_id : 0; }
     const u8 *esi_of(const Path &path);
+    // The attributes that were said, whatever policy made of them.
+    u32 said_of(const Path &path) const;
     u32 path_count(SourceId source);
 
     // --- what sources say
@@ -182,6 +188,7 @@ class Rib {
     void mark(RouteId id);
     void mark_table(u32 table);
     void set_contributing(u32 table, Octets key, bool contributing);
+    void set_policy(u32 table, std::shared_ptr<TablePolicy> policy);
     bool settled() const;
     // Takes a batch of about `limit` routes: orders, replicates, tells rib-outs. Routes of tables
     // that others listen to are left in `told` until finish_batch().
@@ -206,6 +213,7 @@ class Rib {
 
     Slab<Replica> replicas;
     Slab<Path> more;
+    u32 policies_made = 0;
     u32 slab_end(u32 cls) const { return slabs_[cls].end(); }
 
   private:
@@ -216,6 +224,9 @@ class Rib {
     void fill(Path &path, const PathView &view, const Route &route);
     bool same(const Path &path, const PathView &view, const Route &route);
     void drop_path(Path &path);
+    void give_extra(u32 extra);
+    void judge(Route &route);
+    void settle(Path &path, u32 made, bool rejected);
     void count_source(SourceId source, RouteId id, const Path &path, int change);
     void end_paths(RouteId id, SourceId source, Which which, int session);
     u32 begin_departure(SourceId source, u32 table, Which which);
