@@ -8,6 +8,7 @@
     virtual-machine-interface --> networks.interface -------> .routing_instance_refs
     security-group -------------> security.security_group --> access-control-list (two)
     bgp-router -----------------> peering.bgp_router -------> .bgp_router_refs (the mesh)
+    routing-policy -------------> policies.routing_policy --> .routing_instance_refs
 
 A new derivation is a module with its queries, a line in :data:`ROOTS`, and in :data:`READS` the
 fields that they read: of records nothing else is kept. If it puts references on objects that
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from tungsten.compiler import networks, peering, security
+from tungsten.compiler import networks, peering, policies, security
 from tungsten.compiler.derived import Output
 from tungsten.compiler.engine import Query
 from tungsten.compiler.graph import Graph
@@ -35,6 +36,7 @@ ROOTS: dict[str, tuple[Root, ...]] = {
     "virtual-machine-interface": (networks.interface,),
     "security-group": (security.security_group,),
     "bgp-router": (peering.bgp_router,),
+    "routing-policy": (policies.routing_policy,),
 }
 
 #: The fields that queries read, by type. Reading another is an error.
@@ -45,6 +47,7 @@ READS: dict[str, tuple[str, ...]] = {
         "route_target_list",
         "import_route_target_list",
         "export_route_target_list",
+        "routing_policy_refs",
     ),
     "virtual-machine-interface": ("virtual_network_refs",),
     "security-group": (
@@ -52,6 +55,7 @@ READS: dict[str, tuple[str, ...]] = {
         "configured_security_group_id",
         "security_group_entries",
     ),
+    "routing-policy": (),
     "bgp-router": ("bgp_router_parameters", "sub_cluster_refs", "bgp_router_refs"),
 }
 
@@ -70,6 +74,7 @@ def _all(holder: str, ref: Ref[Any]) -> bool:
 OWNED: dict[tuple[str, str], IsOurs] = {
     ("virtual-machine-interface", "routing_instance_refs"): _all,
     ("bgp-router", "bgp_router_refs"): peering.is_made,
+    ("routing-policy", "routing_instance_refs"): _all,
 }
 
 #: Fields of every resource that stay their owner's even on derived objects.
