@@ -24,6 +24,7 @@ from tungsten.model import (
     parent_link,
     resource_type,
 )
+from tungsten.model.nodes import SubCluster
 from tungsten.model.routing_policies import RoutingPolicy as PolicyObject
 
 from .config_graph import ConfigGraph, GraphDelta
@@ -55,6 +56,7 @@ class GlobalConfig:
     restart_time: float
     end_of_rib_time: float
     long_lived_time: float
+    nh_reachability_check: bool = False
 
 
 def global_config(graph: ConfigGraph, settings: ControlSettings) -> GlobalConfig:
@@ -67,10 +69,12 @@ def global_config(graph: ConfigGraph, settings: ControlSettings) -> GlobalConfig
     hold_time = settings.xmpp_hold_time
     restart_time, end_of_rib_time = settings.restart_time, settings.end_of_rib_time
     long_lived_time = settings.long_lived_time
+    check = False
     if found is not None:
         fast = found.fast_convergence_parameters
         if fast is not None and fast.enable and fast.xmpp_hold_time:
             hold_time = float(fast.xmpp_hold_time)
+        check = bool(fast is not None and fast.enable and fast.nh_reachability_check)
         restart = found.graceful_restart_parameters
         if restart is not None and restart.enable:
             if restart.restart_time is not None:
@@ -80,7 +84,13 @@ def global_config(graph: ConfigGraph, settings: ControlSettings) -> GlobalConfig
             if restart.long_lived_restart_time is not None:
                 long_lived_time = float(restart.long_lived_restart_time)
     return GlobalConfig(
-        asn, hold_time, settings.graceful_restart, restart_time, end_of_rib_time, long_lived_time
+        asn,
+        hold_time,
+        settings.graceful_restart,
+        restart_time,
+        end_of_rib_time,
+        long_lived_time,
+        check,
     )
 
 
@@ -90,6 +100,31 @@ def own_router(graph: ConfigGraph, name: str) -> BgpRouter | None:
     node = graph.node(("bgp-router", ":".join(wanted)))
     resource = node.resource if node is not None else None
     return resource if isinstance(resource, BgpRouter) and resource.fq_name == wanted else None
+
+
+def own_sub_cluster(graph: ConfigGraph, name: str) -> bytes:
+    """The community of the sub-cluster that this node is in; empty when it is in none."""
+    own = own_router(graph, name)
+    for ref in own.sub_cluster_refs if own is not None else ():
+        node = graph.node_of(ref.uuid)
+        resource = node.resource if node is not None else None
+        if isinstance(resource, SubCluster) and resource.sub_cluster_id is not None:
+            text = f"subcluster:{resource.sub_cluster_asn}:{resource.sub_cluster_id}"
+            try:
+                return communities.parse_extended(text)
+            except ValueError as error:
+                _log.error("sub_cluster_unusable", name=":".join(resource.fq_name), text=str(error))
+    return b""
+
+
+def routing_policies(graph: ConfigGraph) -> list[RoutingPolicy]:
+    """All policies that are for control nodes."""
+    found = (
+        routing_policy(resource)
+        for resource in graph.resources(_POLICY)
+        if isinstance(resource, PolicyObject)
+    )
+    return [policy for policy in found if policy is not None]
 
 
 def router_address(graph: ConfigGraph, name: str) -> str:
@@ -156,7 +191,7 @@ def _policies(graph: ConfigGraph, instance: Node) -> tuple[RoutingPolicy, ...]:
                 for ref in resource.routing_instance_refs
                 if ref.uuid == instance.uuid
             ]
-            found.append((min(places), policy.name, policy))
+            found.append((min(places, default=place(None)), policy.name, policy))
     found.sort(key=lambda each: each[:2])
     for each in problems(policy for _, _, policy in found):
         _log.error("routing_policy_unusable", instance=instance.vertex[1], text=each)

@@ -33,7 +33,15 @@ Vertex = tuple[str, str]
 
 #: Types whose resources the control node itself reads, references and all.
 READ = frozenset(
-    {"bgp-router", "global-system-config", "routing-instance", "virtual-network", "virtual-router"}
+    {
+        "bgp-router",
+        "global-system-config",
+        "routing-instance",
+        "routing-policy",
+        "sub-cluster",
+        "virtual-network",
+        "virtual-router",
+    }
 )
 
 #: Bytes of bodies that are kept as XML: of those that many agents are told in a row.

@@ -30,6 +30,7 @@ from tungsten.introspect import (
 )
 
 from .instances import Instance, Instances
+from .introspect_policies import policy_requests
 from .introspect_routes import (
     PAGE,
     START,
@@ -53,6 +54,7 @@ from .introspect_structs import (
     ShowAgentReq,
     ShowAgentReqIterate,
     ShowAgentResp,
+    ShowInstanceRoutingPolicyInfo,
     ShowRouteReq,
     ShowRouteReqIterate,
     ShowRouteResp,
@@ -69,6 +71,7 @@ from .introspect_structs import (
     ShowXmppConnectionReq,
     ShowXmppConnectionResp,
 )
+from .routing_policy import RoutingPolicy
 from .tables import Rib, Table
 
 MODULE = "contrail-control"
@@ -93,6 +96,7 @@ class ControlView:
     agents: Callable[[], Iterable[ShowAgent]] = _nothing
     connections: Callable[[], Sequence[ConnectionInfo]] = tuple
     problems: Callable[[], Sequence[str]] = tuple
+    policies: Callable[[], Iterable[RoutingPolicy]] = _nothing
     traces: Traces = field(default_factory=Traces)
     uves: UveCache = field(default_factory=UveCache)
     walks: Walks = field(default_factory=Walks)
@@ -105,6 +109,7 @@ def control_requests(view: ControlView) -> list[AnyRequest]:
         *_neighbour_requests(view),
         *_agent_requests(view),
         *_instance_requests(view),
+        *policy_requests(view.instances, view.policies),
         *_summary_requests(view),
         *_route_requests(view),
     ]
@@ -203,6 +208,9 @@ def show_instance(instance: Instance) -> ShowRoutingInstance:
         vxlan_id=config.network_index,
         import_target=sorted(communities.extended_text(each) for each in config.imports),
         export_target=sorted(communities.extended_text(each) for each in config.exports),
+        routing_policies=[
+            ShowInstanceRoutingPolicyInfo(policy_name=each.name) for each in config.policies
+        ],
     )
 
 

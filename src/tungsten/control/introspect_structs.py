@@ -120,6 +120,11 @@ class ShowAgentReqIterate(Form, frozen=True):
 # --- instances
 
 
+class ShowInstanceRoutingPolicyInfo(Struct, frozen=True, kw_only=True):
+    policy_name: Annotated[str, Field(1, link="ShowRoutingPolicyReq")]
+    generation: Annotated[U32, Field(2)] = 0
+
+
 class ShowRoutingInstance(Struct, frozen=True, kw_only=True):
     name: Annotated[str, Field(1, link="ShowRoutingInstanceReq")]
     virtual_network: Annotated[str, Field(3)] = ""
@@ -132,7 +137,7 @@ class ShowRoutingInstance(Struct, frozen=True, kw_only=True):
     pbb_evpn_enable: Annotated[bool, Field(13)] = False
     deleted: Annotated[bool, Field(7)] = False
     deleted_at: Annotated[str, Field(9)] = ""
-    routing_policies: Annotated[Sequence[str], Field(11)] = ()
+    routing_policies: Annotated[Sequence[ShowInstanceRoutingPolicyInfo], Field(11)] = ()
 
 
 class ShowRoutingInstanceResp(Message, frozen=True, kw_only=True):
@@ -147,6 +152,66 @@ class ShowRoutingInstanceReq(Form, frozen=True):
 
 
 class ShowRoutingInstanceReqIterate(Form, frozen=True):
+    iterate_info: str = ""
+
+
+# --- routing policies
+
+
+class PolicyTermInfo(Struct, frozen=True, kw_only=True):
+    terminal: Annotated[bool, Field(1)]
+    matches: Annotated[Sequence[str], Field(2)] = ()
+    actions: Annotated[Sequence[str], Field(3)] = ()
+    paths: Annotated[U64, Field(4)] = 0
+    problem: Annotated[str, Field(5)] = ""
+
+
+class ShowRoutingPolicyInfo(Struct, frozen=True, kw_only=True):
+    name: Annotated[str, Field(1)]
+    generation: Annotated[U32, Field(2)] = 0
+    ref_count: Annotated[U32, Field(3)] = 0
+    terms: Annotated[Sequence[PolicyTermInfo], Field(4)] = ()
+    deleted: Annotated[bool, Field(5)] = False
+    instances: Annotated[Sequence[str], Field(6, link="ShowRoutingInstanceReq")] = ()
+
+
+class ShowRoutingPolicyResp(Message, frozen=True, kw_only=True):
+    routing_policies: Annotated[Sequence[ShowRoutingPolicyInfo], Field(1)]
+    next_batch: Annotated[
+        str, Field(2, link="ShowRoutingPolicyReqIterate", link_title="next_batch")
+    ] = ""
+
+
+class ShowRoutingPolicyReq(Form, frozen=True):
+    search_string: str = ""
+
+
+class ShowRoutingPolicyReqIterate(Form, frozen=True):
+    iterate_info: str = ""
+
+
+class ShowBgpRoutingPolicyTermConfig(Struct, frozen=True, kw_only=True):
+    match: Annotated[str, Field(1)]
+    action: Annotated[str, Field(2)]
+
+
+class ShowBgpRoutingPolicyConfig(Struct, frozen=True, kw_only=True):
+    name: Annotated[str, Field(1)]
+    terms: Annotated[Sequence[ShowBgpRoutingPolicyTermConfig], Field(2)] = ()
+
+
+class ShowBgpRoutingPolicyConfigResp(Message, frozen=True, kw_only=True):
+    routing_policies: Annotated[Sequence[ShowBgpRoutingPolicyConfig], Field(1)]
+    next_batch: Annotated[
+        str, Field(2, link="ShowBgpRoutingPolicyConfigReqIterate", link_title="next_batch")
+    ] = ""
+
+
+class ShowBgpRoutingPolicyConfigReq(Form, frozen=True):
+    search_string: str = ""
+
+
+class ShowBgpRoutingPolicyConfigReqIterate(Form, frozen=True):
     iterate_info: str = ""
 
 

@@ -271,8 +271,7 @@ class TablePolicy:
 
     def apply(self, key: bytes, path: Path) -> Path:
         """A path of a route as the policies have it; the same object if nothing changes."""
-        said = path.said
-        verdict = self._remembered(said, Speaker.of(path), self.fits(key))
+        said, verdict = path.said, self.verdict(key, path)
         rejected = PathFlag.ROUTING_POLICY_REJECT
         flags = path.flags | rejected if verdict.rejected else path.flags & ~rejected
         original = None if verdict.attributes is said else said
@@ -280,7 +279,9 @@ class TablePolicy:
             return path if flags == path.flags else replace(path, flags=flags)
         return replace(path, attributes=verdict.attributes, original=original, flags=flags)
 
-    def _remembered(self, said: PathAttributes, speaker: Speaker, fits: int) -> Verdict:
+    def verdict(self, key: bytes, path: Path) -> Verdict:
+        """What comes of a path of a route."""
+        said, speaker, fits = path.said, Speaker.of(path), self.fits(key)
         about = (said, speaker, fits)
         verdict = self._known.get(about)
         if verdict is None:

@@ -40,7 +40,9 @@ from .config_instances import (
     changed_instances,
     global_config,
     own_router,
+    own_sub_cluster,
     router_address,
+    routing_policies,
 )
 from .core import choose
 from .instances import InstanceConfig, Instances
@@ -157,6 +159,7 @@ class ControlService:
             xmpp_connections=lambda: xmpp_connections(self.peers, endpoint),
             agents=lambda: agents_shown(self.peers),
             connections=self._connections,
+            policies=lambda: routing_policies(self.graph),
         )
         registry = CollectorRegistry()
         registry.register(AgentMetrics(self.peers, self.server.refused))
@@ -293,6 +296,7 @@ class ControlService:
         self.peers.end_of_rib_time = now.end_of_rib_time
         self.peers.router_id = router_id
         self.trees.set_router_id(router_id)
+        self.instances.set_sub_cluster(own_sub_cluster(self.graph, self.settings.name))
         if now.asn != self.instances.replication.asn:
             self.instances.replication.set_asn(now.asn)
             self.peers.republish()
@@ -383,6 +387,6 @@ def _report(task: asyncio.Task[None]) -> None:
         task.get_loop().call_exception_handler(context)
 
 
-_GLOBAL_TYPES = {"global-system-config", "bgp-router"}
+_GLOBAL_TYPES = {"global-system-config", "bgp-router", "sub-cluster"}
 _PEERING = "bgp-peering"
 _BGP_TYPES = {"global-system-config", "bgp-router", _PEERING}
