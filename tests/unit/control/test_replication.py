@@ -7,10 +7,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.unit.control.cores import both_cores, make_rib
 from tests.unit.control.policies import some_policies
 
 from tungsten.bgp import communities
+from tungsten.bgp.as_path import AS_SEQUENCE, Segment
 from tungsten.bgp.attributes import PathAttributes
 from tungsten.bgp.families import EVPN, INET
 from tungsten.bgp.nlri import InclusiveMulticast, MacIp, prefix_from_text
@@ -136,6 +138,36 @@ def test_only_the_best_and_its_equals_are_copied() -> None:
     cloud.table("a").withdraw(PREFIX, better)
     cloud.rib.process()
     assert [p.source.name for p in cloud.paths("b")] == ["c1"]
+
+
+def test_what_a_bgp_client_said_decides_in_another_network_too() -> None:
+    """AS path, MED and communities cross from one instance to another as they are."""
+    cloud = two_networks()
+    clients = [
+        Source(f"10.1.1.{n}", Protocol.BGP, bytes([10, 1, 1, n]), external=True) for n in (1, 2)
+    ]
+    said = [
+        attributes(as_path=(Segment(AS_SEQUENCE, path),), med=med, communities=(64512 << 16 | 7,))
+        for path, med in (((65001, 65001), 10), ((65001,), 90))
+    ]
+    for client, each in zip(clients, said, strict=True):
+        path = Path(client, each, 20, rd=RD, sub_protocol="bgpaas", path_id=client.address[3])
+        cloud.table("a").add(PREFIX, path)
+    cloud.rib.process()
+    (copy,) = cloud.paths("b")
+    assert (copy.source, copy.sub_protocol) == (clients[1], "bgpaas")
+    assert copy.attributes.as_path == said[1].as_path
+    assert (copy.attributes.med, copy.attributes.communities) == (90, (64512 << 16 | 7,))
+    cloud.table("a").add(
+        PREFIX,
+        Path(clients[0], replace_med(said[1], 10), 20, rd=RD, sub_protocol="bgpaas", path_id=1),
+    )
+    cloud.rib.process()
+    assert [path.source for path in cloud.paths("b")] == [clients[0]], "its MED is lower"
+
+
+def replace_med(said: PathAttributes, med: int) -> PathAttributes:
+    return ATTRIBUTES.intern(structs.replace(said, med=med))
 
 
 def test_infeasible_path_is_not_copied() -> None:
