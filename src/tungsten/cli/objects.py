@@ -13,6 +13,7 @@ import typer
 import yaml
 
 from tungsten.cli import plain, watch
+from tungsten.cli.columns import text
 from tungsten.cli.completion import complete_name, complete_noun
 from tungsten.cli.documents import document, parse, read_file, read_files
 from tungsten.cli.nouns import (
@@ -24,9 +25,8 @@ from tungsten.cli.nouns import (
     matching,
     new_name,
 )
-from tungsten.cli.outputs import Form, Output, OutputOption, form, show
+from tungsten.cli.outputs import Form, Output, OutputOption, check_columns, form, show
 from tungsten.cli.session import DEFAULT_URL, Refused, UrlOption, misused, session
-from tungsten.cli.tables import text
 from tungsten.cli.times import revision_or_moment
 from tungsten.client import BlockingClient, NotOffered
 from tungsten.model import (
@@ -80,6 +80,7 @@ def get(
     """List objects of a type, or show some of them."""
     with session(url) as client:
         type_ = find_type(noun)
+        check_columns(form(output), type_)
         if project is not None and not everything:
             _check_project(client, project)
         if not watching:

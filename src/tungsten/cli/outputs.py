@@ -10,12 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
+from tungsten.cli import explain
+from tungsten.cli.columns import EMPTY, text
 from tungsten.cli.documents import as_json, as_yaml, document
-from tungsten.cli.nouns import full_name
-from tungsten.cli.tables import EMPTY, object_table, one_line, plain_table, terminal_width, text
-from tungsten.model import Resource
+from tungsten.cli.nouns import UnclearName, full_name
+from tungsten.cli.tables import object_table, one_line, plain_table, terminal_width
+from tungsten.model import Resource, ResourceType
 
 CUSTOM = "custom-columns"
+
+IDENTITY = ("name", "fq_name", "uuid", "parent_type")
+"""What custom columns show of any object, beside its properties and references."""
 
 
 class Output(StrEnum):
@@ -68,6 +73,19 @@ def form(said: str) -> Form:
     if equals or kind not in set(Output):
         raise typer.BadParameter(f"{said!r} is not one of {', '.join(Output)}=...")
     return Form(Output(kind))
+
+
+def check_columns(form_: Form, type_: ResourceType) -> None:
+    """Raise UnclearName for a column of a member that a type does not have."""
+    for title, path in form_.columns:
+        first, *rest = path.strip(".").split(".")
+        if first in IDENTITY and not rest:
+            continue
+        try:
+            explain.follow(type_.name, [first, *rest])
+        except UnclearName as error:
+            own = f", {', '.join(IDENTITY)}" if first not in IDENTITY and not rest else ""
+            raise UnclearName(f"column {title}: {error}{own}") from error
 
 
 def show(found: Sequence[Resource], form_: Form, *, one: bool = False) -> None:

@@ -18,9 +18,10 @@ import msgspec
 import typer
 
 from tungsten.cli import explain
+from tungsten.cli.columns import text
 from tungsten.cli.nouns import UnclearName, UnknownNoun, find_type
 from tungsten.cli.session import misused
-from tungsten.cli.tables import plain_table, terminal_width, text
+from tungsten.cli.tables import plain_table, terminal_width
 from tungsten.model import RESOURCE_TYPES, Complex, Field, Reference, ResourceType, fields_of
 from tungsten.model import schema as declarations
 

@@ -1,4 +1,4 @@
-"""Tables of objects: which columns a type has, and how they are printed.
+"""Tables of objects, as they are printed; :mod:`tungsten.cli.columns` says what they show.
 
 A table fits the terminal; piped, it is one line an object, columns apart by two blanks or more,
 without colour, boxes or truncation, so that ``awk`` and ``cut`` work.
@@ -7,127 +7,10 @@ without colour, boxes or truncation, so that ``awk`` and ``cut`` work.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import msgspec
-
-from tungsten.cli.nouns import full_name
-from tungsten.model import Ref, Resource, ResourceType, type_of
-
-Column = tuple[str, Callable[[Resource], str]]
-
-EMPTY = "-"
-
-
-def _field(path: str) -> Callable[[Resource], str]:
-    """The text of a property; ``a.b`` goes into it."""
-
-    def read(resource: Resource) -> str:
-        value: Any = resource
-        for name in path.split("."):
-            value = getattr(value, name, None)
-            if value is None:
-                return EMPTY
-        return text(value)
-
-    return read
-
-
-def _time(path: str) -> Callable[[Resource], str]:
-    """A time with its zone, which objects leave out: it is UTC."""
-    read = _field(path)
-    return lambda resource: EMPTY if read(resource) == EMPTY else f"{read(resource)}Z"
-
-
-def text(value: Any) -> str:
-    """A value in one line."""
-    if value is None or value == "":
-        return EMPTY
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    return msgspec.json.encode(value).decode()
-
-
-def _refs(field: str) -> Callable[[Resource], str]:
-    """The last parts of the names that a reference field has."""
-
-    def read(resource: Resource) -> str:
-        refs: Sequence[Ref[Any]] = getattr(resource, field, None) or ()
-        return ",".join(ref.to[-1] if ref.to else ref.uuid for ref in refs) or EMPTY
-
-    return read
-
-
-def _subnets(resource: Resource) -> str:
-    found = []
-    for ref in getattr(resource, "network_ipam_refs", None) or ():
-        for each in (ref.attr.ipam_subnets if ref.attr is not None else None) or ():
-            if each.subnet is not None and each.subnet.ip_prefix:
-                found.append(f"{each.subnet.ip_prefix}/{each.subnet.ip_prefix_len}")
-    return ",".join(found) or EMPTY
-
-
-def _macs(resource: Resource) -> str:
-    held = getattr(resource, "virtual_machine_interface_mac_addresses", None)
-    return ",".join((held.mac_address if held is not None else None) or ()) or EMPTY
-
-
-_COLUMNS: dict[str, Sequence[Column]] = {
-    "virtual-network": (
-        ("ID", _field("virtual_network_network_id")),
-        ("SUBNETS", _subnets),
-        ("POLICIES", _refs("network_policy_refs")),
-    ),
-    "virtual-machine-interface": (
-        ("MAC", _macs),
-        ("NETWORK", _refs("virtual_network_refs")),
-        ("MACHINE", _refs("virtual_machine_refs")),
-        ("GROUPS", _refs("security_group_refs")),
-    ),
-    "instance-ip": (
-        ("ADDRESS", _field("instance_ip_address")),
-        ("NETWORK", _refs("virtual_network_refs")),
-        ("INTERFACE", _refs("virtual_machine_interface_refs")),
-    ),
-    "floating-ip": (
-        ("ADDRESS", _field("floating_ip_address")),
-        ("FIXED", _field("floating_ip_fixed_ip_address")),
-        ("INTERFACE", _refs("virtual_machine_interface_refs")),
-    ),
-    "virtual-router": (
-        ("ADDRESS", _field("virtual_router_ip_address")),
-        ("MACHINES", _refs("virtual_machine_refs")),
-    ),
-    "bgp-router": (
-        ("ADDRESS", _field("bgp_router_parameters.address")),
-        ("AS", _field("bgp_router_parameters.autonomous_system")),
-        ("TYPE", _field("bgp_router_parameters.router_type")),
-    ),
-    "routing-instance": (("TARGETS", _refs("route_target_refs")),),
-    "security-group": (("ID", _field("security_group_id")),),
-    "logical-router": (
-        ("INTERFACES", _refs("virtual_machine_interface_refs")),
-        ("NETWORKS", _refs("virtual_network_refs")),
-    ),
-}
-
-_WIDE: Sequence[Column] = (
-    ("UUID", lambda resource: resource.uuid),
-    ("CREATED", _time("id_perms.created")),
-    ("MODIFIED", _time("id_perms.last_modified")),
-)
-
-
-def columns_of(type_: ResourceType, *, wide: bool) -> Sequence[Column]:
-    """The columns of a type's table."""
-    return (
-        ("NAME", full_name),
-        *_COLUMNS.get(type_.name, (("UUID", lambda resource: resource.uuid),)),
-        *(_WIDE if wide else ()),
-    )
+from tungsten.cli.columns import columns_of
+from tungsten.model import Resource, type_of
 
 
 def object_table(resources: Sequence[Resource], *, wide: bool, width: int | None) -> str:

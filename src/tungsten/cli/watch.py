@@ -16,9 +16,10 @@ import typer
 
 from tungsten.cli import outputs
 from tungsten.cli.changes import printable
+from tungsten.cli.columns import columns_of
 from tungsten.cli.nouns import find_type, full_name
 from tungsten.cli.session import DEFAULT_URL, UrlOption, token, told
-from tungsten.cli.tables import columns_of, one_line
+from tungsten.cli.tables import one_line
 from tungsten.client import ApiError, Client, NotOffered, Unreachable, Watched
 from tungsten.model import Resource, ResourceType, to_fields, type_of
 

@@ -88,6 +88,21 @@ def test_columns_of_ones_own_are_shown(run: Run) -> None:
         run("get", "vn", "-o", wrong, code=2)
 
 
+@pytest.mark.parametrize("watched", [(), ("--watch",)])
+def test_a_column_of_a_member_that_is_not_there_is_refused(
+    run: Run, watched: tuple[str, ...]
+) -> None:
+    for column, said in (
+        ("A:mut", "column A: virtual-network has no field 'mut'; it has "),
+        ("A:mut", ", uuid, parent_type"),
+        ("A:name,B:network_ipam_refs.attr.subnets", "it has ipam_subnets, host_routes"),
+        ("A:name.first", "virtual-network has no field 'name'"),
+        ("A:mtu.x", "virtual-network.mtu has no field 'x'; it has no fields"),
+    ):
+        refused = run("get", "vn", "-o", f"custom-columns={column}", *watched, code=1)
+        assert said in refused.output
+
+
 def test_a_project_that_is_not_there_is_said(run: Run) -> None:
     assert "there is no project 'NOSUCH'" in run("get", "vn", "-p", "NOSUCH", code=1).output
     run("get", "vn", "-p", "default-project")
