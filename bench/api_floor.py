@@ -13,7 +13,7 @@ import sys
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tungsten.api.server import HttpServer
+from tungsten.api.server import HttpServer, listening_socket
 
 BODY = b'{"x":"' + b"a" * 1500 + b'"}'
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -38,8 +38,7 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     server = HttpServer(
         at_length,
-        f"127.0.0.1:{sys.argv[1]}",
-        setting="the port",
+        listening_socket(f"127.0.0.1:{sys.argv[1]}", "the port"),
         max_requests=1024,
         timeout=30.0,
         quick=quick,

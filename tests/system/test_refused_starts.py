@@ -79,6 +79,34 @@ def test_an_api_names_the_address_it_cannot_listen_on(
     assert (status, words in log) == (1, True), log
 
 
+@pytest.mark.parametrize("process", ["api", "controller"])
+def test_what_the_web_ui_cannot_use_is_told_before_the_api_listens(
+    tmp_path: Path, taken: str, process: str
+) -> None:
+    password, empty = tmp_path / "password", tmp_path / "empty"
+    for file, text in ((password, "secret\n"), (empty, "")):
+        file.write_text(text)
+        file.chmod(0o600)
+    words = [process, "--set", f"store.url=sqlite:{tmp_path}/config.db"]
+    words += ["--set", "api.listen=127.0.0.1:0", "--set", "api.introspect_listen="]
+    for settings, said in (
+        ({"webui.listen": "bogus"}, "webui.listen is 'bogus'; expected HOST:PORT"),
+        ({"webui.listen": taken}, f"cannot listen on {taken}"),
+        ({"api.admin_password_file": ""}, "webui.listen needs api.admin_password_file"),
+        ({"api.admin_password_file": str(empty)}, f"{empty} is empty"),
+        ({"webui.certificate": str(empty)}, "webui.certificate and webui.key are given together"),
+    ):
+        given = {
+            "webui.listen": "127.0.0.1:0",
+            "webui.state_directory": str(tmp_path / "state"),
+            "api.admin_password_file": str(password),
+            **settings,
+        }
+        sets = [word for pair in given.items() for word in ("--set", "=".join(pair))]
+        status, log = refused(*words, *sets)
+        assert (status, said in log, "api_started" in log) == (1, True, False), log
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [

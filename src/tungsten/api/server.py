@@ -419,7 +419,7 @@ class _Embedded(uvicorn.Server):
 
 
 def listening_socket(listen: str, setting: str) -> socket.socket:
-    """A socket listening on ``HOST:PORT`` or ``[HOST]:PORT``. Raises ValueError, OSError.
+    """A socket to listen on ``HOST:PORT`` or ``[HOST]:PORT``. Raises ValueError, OSError.
 
     ``setting`` is where the address is from, for errors.
     """
@@ -448,14 +448,16 @@ def listening_socket(listen: str, setting: str) -> socket.socket:
 
 
 class HttpServer:
-    """A running HTTP server. ``port`` is the port it listens on once started."""
+    """A running HTTP server on a socket of :func:`listening_socket`, which it closes.
+
+    ``port`` is the port that it listens on once started.
+    """
 
     def __init__(
         self,
         app: ASGIApp,
-        listen: str,
+        sock: socket.socket,
         *,
-        setting: str,
         max_requests: int,
         timeout: float,
         tls: ssl.SSLContext | None = None,
@@ -464,8 +466,7 @@ class HttpServer:
         max_per_source: int = 0,
     ) -> None:
         self._app = app
-        self._setting = setting
-        self._listen = listen
+        self._socket = sock
         self._max_requests = max_requests
         self._timeout = timeout
         self._tls = tls
@@ -474,12 +475,10 @@ class HttpServer:
         self._sources = Sources(max_requests, max_per_source)
         self._server: _Embedded | None = None
         self._task: asyncio.Task[None] | None = None
-        self.port = 0
+        self.port = int(sock.getsockname()[1])
 
     async def start(self) -> None:
         """Listen and serve; returns once connections are accepted."""
-        sock = listening_socket(self._listen, self._setting)
-        self.port = int(sock.getsockname()[1])
         tls = self._tls
         own = {
             "head_timeout": self._timeout,
@@ -505,7 +504,7 @@ class HttpServer:
         # Of garbled requests there may be many; they are counted, not logged one by one.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._server = _Embedded(config)
-        self._task = asyncio.create_task(self._server.serve([sock]), name="api-http")
+        self._task = asyncio.create_task(self._server.serve([self._socket]), name="api-http")
         while not self._server.started:
             if self._task.done():
                 await self._task
@@ -515,6 +514,7 @@ class HttpServer:
     async def stop(self) -> None:
         """Stop accepting, let requests in progress end, close."""
         if self._server is None or self._task is None:
+            self._socket.close()
             return
         self._server.should_exit = True
         await self._task

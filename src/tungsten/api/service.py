@@ -16,7 +16,7 @@ from tungsten.api.front import Front
 from tungsten.api.introspect import MODULE, RestTrace, api_requests, connections
 from tungsten.api.keystone import Account, Keystone
 from tungsten.api.local_admin import LocalAdmin
-from tungsten.api.server import HttpServer
+from tungsten.api.server import HttpServer, listening_socket
 from tungsten.api.settings import ApiSettings
 from tungsten.api.vault import Vault
 from tungsten.introspect import ConnectionInfo, IntrospectServer
@@ -177,8 +177,7 @@ class ApiService:
     async def _listen(self, app: ApiApp | LocalAdmin, setting: str, listen: str) -> HttpServer:
         server = HttpServer(
             app,
-            listen,
-            setting=setting,
+            listening_socket(listen, setting),
             max_requests=self._settings.max_requests,
             timeout=self._settings.request_timeout,
             quick=app.quick if isinstance(app, ApiApp) else None,

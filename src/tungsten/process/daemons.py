@@ -77,9 +77,10 @@ def serving(settings: Settings, store: Store) -> list[Service]:
     api = ApiService(settings.api, store)
     if not settings.webui.listen:
         return [api]
-    from tungsten.webui.service import WebUiService
+    from tungsten.webui.service import WebUiPlace, WebUiService
 
-    return [api, WebUiService(settings.webui, settings.api, api)]
+    place = WebUiPlace(settings.webui, settings.api)
+    return [place, api, WebUiService(place, api)]
 
 
 async def api(settings: Settings) -> int:

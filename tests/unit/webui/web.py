@@ -14,7 +14,7 @@ from tests.unit.api.api_server import Answer, Api
 from tungsten.api.service import ApiService
 from tungsten.api.settings import ApiSettings
 from tungsten.store import open_store
-from tungsten.webui.service import WebUiService
+from tungsten.webui.service import WebUiPlace, WebUiService
 from tungsten.webui.settings import WebUiSettings
 
 PASSWORD = "canary-webui-password"
@@ -116,8 +116,10 @@ async def web_bed(
     store = open_store(f"sqlite:{directory / 'config.db'}")
     service = ApiService(settings, store)
     given = {"listen": "127.0.0.1:0", "state_directory": str(directory / "state"), **web}
-    endpoints = WebUiService(WebUiSettings(**given), settings, service)
+    place = WebUiPlace(WebUiSettings(**given), settings)
+    endpoints = WebUiService(place, service)
     try:
+        await place.start()
         await service.start()
         await endpoints.start()
         jar = aiohttp.DummyCookieJar()
@@ -126,4 +128,5 @@ async def web_bed(
     finally:
         await endpoints.stop()
         await service.stop()
+        await place.stop()
         await store.close()
