@@ -123,6 +123,14 @@ def test_a_lab_that_died_half_way_is_removed_by_down() -> None:
     assert not labs.remove(name)
 
 
+def test_down_says_that_there_is_no_such_lab() -> None:
+    name = fresh_name()
+    command = [sys.executable, "-m", "tungsten", "lab", "down", "--name", name]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert f"there is no lab {name!r}" in ended.stderr
+
+
 def test_a_lab_is_whole_until_a_process_is_gone(make_lab: Callable[[LabSpec], Lab]) -> None:
     """What `lab up` on a running lab leaves alone, and what it makes anew."""
     spec = small_spec()

@@ -212,11 +212,13 @@ def restart(
 
 @app.command()
 def down(name: Name = "demo") -> None:
-    """Remove a lab: processes, namespaces, links, mounts, files."""
+    """Remove a lab: processes, namespaces, links, mounts, files. Fails where there is none."""
 
-    def work() -> bool:
+    def work() -> None:
         _as_root()
         with labs.locked(name):
-            return labs.remove(name)
+            if not labs.remove(name):
+                raise LabError(f"there is no lab {name!r} (labs: {labs.others()})")
+        typer.echo(f"lab {name} is removed")
 
-    typer.echo(f"lab {name} is removed" if _do(work) else f"there is no lab {name}")
+    _do(work)

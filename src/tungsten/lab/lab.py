@@ -341,12 +341,16 @@ def locked(name: str) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+def others() -> str:
+    """The labs that there are, for who names one that is not."""
+    return ", ".join(state.names()) or "none"
+
+
 def attach(name: str) -> Lab:
     """A lab that is up. Raises LabError."""
     found = state.read(name)
     if found is None:
-        there = ", ".join(state.names()) or "none"
-        raise LabError(f"there is no lab {name!r} (labs: {there}); `tungsten lab up` makes one")
+        raise LabError(f"there is no lab {name!r} (labs: {others()}); `tungsten lab up` makes one")
     return Lab(found)
 
 
