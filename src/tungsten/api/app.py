@@ -139,6 +139,8 @@ class ApiApp:
             "/healthz": {"GET": self._health},
             "/metrics": {"GET": self._metrics},
             "/openapi.json": {"GET": self._openapi},
+            "/documentation": {"GET": self._to_documentation},
+            "/documentation/": {"GET": self._to_documentation},
             "/documentation/index.html": {"GET": self._documentation},
             "/documentation/openapi.html": {"GET": self._documentation},
             "/fqname-to-id": {"POST": self._name_to_id},
@@ -468,6 +470,9 @@ class ApiApp:
         # Made once, by a thread: it takes a moment.
         data = await asyncio.to_thread(openapi.encoded, self._served())
         return Response(data, media_type=JSON_TYPE)
+
+    async def _to_documentation(self, request: Request) -> Response:
+        return Response(status_code=302, headers={"location": "/documentation/index.html"})
 
     async def _documentation(self, request: Request) -> Response:
         return Response(

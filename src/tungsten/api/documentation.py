@@ -81,10 +81,20 @@ def _action(path: str, method: str, operation: Json) -> str:
     ]
     sent = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     rows += _members(sent.get("schema", {}), "sent")
-    answer = operation["responses"]["200"]["content"].get("application/json", {})
-    rows += _members(answer.get("schema", {}), "answered")
+    done = operation["responses"].get("200", {}).get("content", {})
+    rows += _members(done.get("application/json", {}).get("schema", {}), "answered")
+    rows += _statuses(operation)
     head = f"<summary>{_operation(path, method, operation['summary'])}</summary>"
     return f"<details>{head}{_table(rows)}</details>"
+
+
+def _statuses(operation: Json) -> list[tuple[str, str, str]]:
+    """Answers of an operation beside 200 and refusals."""
+    return [
+        (f"<code>{status}</code>", "answered", _inline(one["description"]))
+        for status, one in operation["responses"].items()
+        if status[0] in "23" and status != "200"
+    ]
 
 
 def _members(told: Json, where: str) -> list[tuple[str, str, str]]:
@@ -98,12 +108,17 @@ def _members(told: Json, where: str) -> list[tuple[str, str, str]]:
     ]
 
 
+def _also(operation: Json) -> str:
+    """The answers of :func:`_statuses`, in a line."""
+    return "".join(f" {status}: {said}" for status, _, said in _statuses(operation))
+
+
 def _type(declared: ResourceType, told: Json) -> str:
     """A resource type: its operations, then its members."""
     name = declared.name
     paths = (f"/{declared.plural}", f"/{name}/{{uuid}}")
     operations = "".join(
-        f"<div>{_operation(path, method, operation['summary'])}</div>"
+        f"<div>{_operation(path, method, operation['summary'])}{_also(operation)}</div>"
         for path in paths
         for method, operation in told["paths"][path].items()
         if isinstance(operation, dict)

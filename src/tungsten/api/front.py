@@ -50,8 +50,8 @@ MODE_KEY = "aaa-mode"
 MODE_AGE = 1.0
 """Seconds after which another server's change of the mode is looked for."""
 
-OPEN = ("/", "/healthz", "/metrics", "/openapi.json")
-"""What needs no token, beside the documentation."""
+OPEN = ("/", "/healthz", "/metrics", "/openapi.json", "/documentation")
+"""What needs no token, beside what is below the last."""
 
 LOCAL_ADMIN = "tungsten.local-admin"
 """Key in the scope of requests that came by the administrator's listener."""

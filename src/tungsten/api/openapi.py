@@ -127,7 +127,7 @@ def type_paths(declared: ResourceType) -> Json:
     gone: Json = {"200": empty, "4XX": REFUSED, "503": UNAVAILABLE}
     if name in drafts.TYPES:
         for told in (changed, made, gone):
-            told["202"] = {**told["200"], "description": "Noted in a draft, to be reviewed."}
+            told["202"] = openapi_actions.in_draft(told["200"])
     return {
         f"/{plural}": {
             "get": common

@@ -36,8 +36,9 @@ def action(
     answers: Json | None = None,
     media: str = "application/json",
     parameters: list[Json] | None = None,
+    drafts: bool = False,
 ) -> Json:
-    """One operation."""
+    """One operation. ``drafts``: what it changes may be noted in a draft."""
     told: Json = {
         "operationId": name,
         "tags": [TAG],
@@ -48,6 +49,8 @@ def action(
             "503": UNAVAILABLE,
         },
     }
+    if drafts:
+        told["responses"]["202"] = in_draft(told["responses"]["200"])
     if sends is not None:
         told["requestBody"] = {
             "required": True,
@@ -56,6 +59,11 @@ def action(
     if parameters:
         told["parameters"] = parameters
     return told
+
+
+def in_draft(done: Json) -> Json:
+    """The answer 202 to what is answered ``done`` where there are no drafts."""
+    return {**done, "description": "Noted in a draft, to be reviewed."}
 
 
 def untold(path: str, method: str) -> Json:
@@ -141,6 +149,7 @@ def _changes() -> Json:
                 "Add a reference to an object, or take it away",
                 sends=reference,
                 answers=record("uuid", uuid=UUID),
+                drafts=True,
             )
         },
         "/prop-collection-update": {
@@ -149,6 +158,7 @@ def _changes() -> Json:
                 "Change list and map properties element by element",
                 sends=record("uuid", uuid=UUID, updates={"type": "array", "items": update}),
                 answers=NOTHING,
+                drafts=True,
             )
         },
         "/prop-collection-get": {
@@ -165,7 +175,11 @@ def _changes() -> Json:
         },
         "/set-tag": {
             "post": action(
-                "set-tag", "Tag an object: by type, a value or several", sends=tags, answers=NOTHING
+                "set-tag",
+                "Tag an object: by type, a value or several",
+                sends=tags,
+                answers=NOTHING,
+                drafts=True,
             )
         },
     }
@@ -187,6 +201,7 @@ def _drafts() -> Json:
 
 def _permissions() -> Json:
     share = record("tenant", "tenant_access", tenant=TEXT, tenant_access=ACCESS)
+    mode = record("aaa-mode", **{"aaa-mode": {"enum": ["no-auth", "cloud-admin", "rbac"]}})
     return {
         "/chown": {
             "post": action(
@@ -220,15 +235,13 @@ def _permissions() -> Json:
             )
         },
         "/aaa-mode": {
-            "get": action(
-                "aaa-mode",
-                "How callers are known",
-                answers={
-                    "type": "object",
-                    "properties": {"aaa-mode": TEXT},
-                    "required": ["aaa-mode"],
-                },
-            )
+            "get": action("aaa-mode", "Who may do what is decided in this mode", answers=mode),
+            "put": action(
+                "aaa-mode-set",
+                "Set the mode, of all servers of this store; administrators may",
+                sends=mode,
+                answers=mode,
+            ),
         },
     }
 
@@ -296,6 +309,10 @@ def _server() -> Json:
         },
         "/metrics": {"get": action("metrics", "Counters for Prometheus", media="text/plain")},
         "/openapi.json": {"get": action("openapi", "This document", answers={"type": "object"})},
+        **{
+            path: {"get": _leading(f"documentation-{name}")}
+            for path, name in (("/documentation", "root"), ("/documentation/", "folder"))
+        },
         "/documentation/index.html": {
             "get": action("documentation", "This document as a page", media=page)
         },
@@ -303,3 +320,10 @@ def _server() -> Json:
             "get": action("documentation-openapi", "This document as a page", media=page)
         },
     }
+
+
+def _leading(name: str) -> Json:
+    """An operation that leads to the page."""
+    told = action(name, "Leads to the page")
+    told["responses"] = {"302": {"description": "The page is at `Location`."}}
+    return told

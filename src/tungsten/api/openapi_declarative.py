@@ -56,6 +56,7 @@ def paths() -> Json:
                 "Make the configuration say what documents say, all or nothing",
                 sends=intent,
                 answers=record("objects", objects=results),
+                drafts=True,
             )
         },
         "/plan": {

@@ -169,6 +169,7 @@ def _batches() -> Json:
                 "Many operations in their order, all or none",
                 sends=record("operations", operations={"type": "array", "items": operation}),
                 answers=record("results", results=results),
+                drafts=True,
             )
         }
     }

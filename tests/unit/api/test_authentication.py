@@ -61,7 +61,14 @@ async def test_a_token_that_is_none_is_refused(secured: Api, token: str) -> None
 
 
 async def test_what_tells_where_everything_is_needs_no_token(secured: Api) -> None:
-    for path in ("/", "/documentation/index.html", "/healthz", "/metrics", "/openapi.json"):
+    for path in (
+        "/",
+        "/documentation/",
+        "/documentation/index.html",
+        "/healthz",
+        "/metrics",
+        "/openapi.json",
+    ):
         assert (await ask(secured, None, path)).status == 200, path
 
 

@@ -69,6 +69,27 @@ async def test_every_action_that_is_served_is_in_the_document(api: Api) -> None:
     assert networks <= paths.keys()
 
 
+async def test_what_may_go_to_a_draft_says_so(api: Api) -> None:
+    paths = (await api.get("/openapi.json"))["paths"]
+    drafted = {
+        f"{method} {path}"
+        for path, item in paths.items()
+        for method, one in item.items()
+        if method != "parameters" and "202" in one["responses"]
+    }
+    assert {"post /firewall-rules", "put /address-group/{uuid}"} <= drafted
+    assert {f"post /{name}" for name in ("apply", "ref-update", "set-tag", "transaction")} < drafted
+    assert not {one for one in drafted if one.startswith("get ") or "virtual-network" in one}
+    page = (await api.ask("GET", "/documentation/")).text
+    assert page.count("202") >= len(drafted)
+
+
+async def test_the_page_is_found_at_its_folder(api: Api) -> None:
+    for path in ("/documentation", "/documentation/"):
+        async with api.session.get(api.url + path, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["location"]) == (302, "/documentation/index.html")
+
+
 async def test_the_page_shows_types_fields_and_actions_without_loading_anything(api: Api) -> None:
     answer = await api.ask("GET", "/documentation/openapi.html")
     assert answer.headers["content-type"].startswith("text/html")
