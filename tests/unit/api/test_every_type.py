@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
-import requests
 from tests.unit.model.model_samples import complex_value, sample, wrong_values
 
 from tungsten.api import openapi
@@ -258,19 +259,36 @@ FROZEN = frozenset(
 """Properties that stay as they were made."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the server."""
+
+    status_code: int
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
 class Server:
-    """Requests to the server of this module, and objects for others to refer to."""
+    """Requests to the server of this module, and objects for others to refer to.
+
+    On one connection, by the standard library: there are many thousand of them.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.session = requests.Session()
+        self.connection = HTTPConnection(url.removeprefix("http://"), timeout=60)
+        self.headers: dict[str, str] = {}
         self.numbers: Iterator[int] = iter(range(1, 100_000))
         self.made: dict[str, list[str]] = {}
 
-    def ask(self, method: str, path: str, body: Any = None) -> requests.Response:
+    def ask(self, method: str, path: str, body: Any = None) -> Answer:
         data = None if body is None else json.dumps(body).encode()
         headers = {"content-type": "application/json"} if data else {}
-        return self.session.request(method, self.url + path, data=data, headers=headers)
+        self.connection.request(method, path, data, {**self.headers, **headers})
+        answer = self.connection.getresponse()
+        return Answer(answer.status, answer.read().decode())
 
     def json(self, method: str, path: str, body: Any = None) -> Any:
         answer = self.ask(method, path, body)

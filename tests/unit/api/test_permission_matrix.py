@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.unit.api.api_server import Answer
 from tests.unit.api.tenants import BLUE, EVERYTHING, RED, Person, World, bare_world
 from tests.unit.api.test_every_type import FITTING, UNMADE, Server
 
 from tungsten.api.references import is_system_made
 from tungsten.model import RESOURCE_TYPES, ROOT, resource_type
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+in_module = pytest.mark.asyncio(loop_scope="module")
 
 TYPES = sorted(RESOURCE_TYPES.keys() - UNMADE)
 TURNS = 4
@@ -64,9 +65,15 @@ class Matrix:
         assert answer.status == 200, answer.text
 
 
+async def answers(who: Person, asks: Iterable[Ask]) -> list[tuple[Ask, Answer]]:
+    """What is answered to requests that come at the same time."""
+    asked = list(asks)
+    return list(zip(asked, await asyncio.gather(*(who.ask(*one) for one in asked)), strict=True))
+
+
 def _make(url: str, token: str) -> dict[str, Thing]:
     server = Server(url)
-    server.session.headers["X-Auth-Token"] = token
+    server.headers["X-Auth-Token"] = token
     things = {}
     for type_ in TYPES:
         declared = resource_type(type_)
@@ -134,30 +141,30 @@ def looks(thing: Thing) -> Iterator[Ask]:
     yield "GET", f"/prop-collection-get?uuid={thing.uuid}&fields=annotations", None
 
 
+@in_module
 @pytest.mark.parametrize("type_", TYPES)
 async def test_who_may_not_read_an_object_learns_nothing_of_it(matrix: Matrix, type_: str) -> None:
     thing, blue = matrix.things[type_], matrix.world.blue
     for access in (0, WRITE_ONLY) if thing.turn() else (0,):
         await matrix.grant(thing, access)
-        for method, path, body in thing.in_turns(lists(thing)):
-            answer = await blue.ask(method, path, body)
-            assert answer.status == 200, (path, answer.text)
-            assert thing.uuid not in answer.text, path
+        for ask, answer in await answers(blue, thing.in_turns(lists(thing))):
+            assert answer.status == 200, (ask, answer.text)
+            assert thing.uuid not in answer.text, ask
         counted = (await blue.ask("GET", f"/{type_}s?obj_uuids={thing.uuid}&count=true")).json
         assert counted == {f"{type_}s": {"count": 0}}
-        for method, path, body in looks(thing):
-            answer = await blue.ask(method, path, body)
-            assert answer.status == 403, (path, answer.text)
-            assert thing.uuid not in answer.text, path
+        for ask, answer in await answers(blue, looks(thing)):
+            assert answer.status == 403, (ask, answer.text)
+            assert thing.uuid not in answer.text, ask
         seen = await blue.ask("GET", f"/obj-perms?uuid={thing.uuid}")
         assert seen.json["permissions"] == ("W" if access else "")
     await matrix.grant(thing, READ)
-    for method, path, body in thing.in_turns(lists(thing)):
-        assert thing.uuid in (await blue.ask(method, path, body)).text, path
-    for method, path, body in looks(thing) if thing.turn() else ():
-        assert (await blue.ask(method, path, body)).status == 200, path
+    for ask, answer in await answers(blue, thing.in_turns(lists(thing))):
+        assert thing.uuid in answer.text, ask
+    for ask, answer in await answers(blue, looks(thing) if thing.turn() else ()):
+        assert answer.status == 200, ask
 
 
+@in_module
 async def test_no_watch_shows_what_may_not_be_read(matrix: Matrix) -> None:
     things, blue = matrix.things.values(), matrix.world.blue
     for thing in things:
@@ -174,6 +181,7 @@ async def test_no_watch_shows_what_may_not_be_read(matrix: Matrix) -> None:
         assert (thing.uuid in shown) is thing.turn(), thing
 
 
+@in_module
 @pytest.mark.parametrize("type_", TYPES)
 async def test_nothing_beside_an_object_tells_of_it(matrix: Matrix, type_: str) -> None:
     """Neither its parent, nor what it refers to, nor what refers to it."""
@@ -198,19 +206,18 @@ async def test_nothing_beside_an_object_tells_of_it(matrix: Matrix, type_: str) 
             await root.ask("POST", "/chmod", {"uuid": uuid, "global_access": USE})
         ).status == 200
         back = f"{thing.type.replace('-', '_')}_back_refs,{thing.type.replace('-', '_')}s"
-        for at, path in enumerate(
-            (
+        ways: list[Ask] = [
+            ("GET", path, None)
+            for path in (
                 f"/{other}/{uuid}",
                 f"/{other}/{uuid}?fields={back}",
                 f"/{other}s?obj_uuids={uuid}&detail=true",
                 f"/{other}s?obj_uuids={uuid}&fields={back}",
             )
-        ):
-            if not thing.turn(at):
-                continue
-            answer = await blue.ask("GET", path)
-            assert answer.status == 200, (path, answer.text)
-            assert thing.uuid not in answer.text, path
+        ]
+        for ask, answer in await answers(blue, thing.in_turns(ways)):
+            assert answer.status == 200, (ask, answer.text)
+            assert thing.uuid not in answer.text, ask
         body = {"uuid": uuid, "global_access": before["global_access"]}
         assert (await root.ask("POST", "/chmod", body)).status == 200
 
@@ -261,32 +268,31 @@ def writes(thing: Thing) -> Iterator[Ask]:
                 break
 
 
+@in_module
 @pytest.mark.parametrize("type_", TYPES)
 async def test_who_may_not_write_an_object_changes_nothing(matrix: Matrix, type_: str) -> None:
     thing, blue, root = matrix.things[type_], matrix.world.blue, matrix.world.root
     for access in (0, USE) if thing.turn() else (0,):
         await matrix.grant(thing, access)
         before = (await matrix.world.api.get("/healthz"))["revision"]
-        for method, path, body in writes(thing):
-            if type_ == "fabric" and access == USE and "child" in str(body):
+        for ask, answer in await answers(blue, writes(thing)):
+            if type_ == "fabric" and access == USE and "child" in str(ask):
                 continue  # below a fabric it takes no more
-            answer = await blue.ask(method, path, body)
             refused = answer.status == 403 or (
                 # A name, an address... that no child may have is refused before.
-                answer.status == 400 and "child" in str(body)
+                answer.status == 400 and "child" in str(ask)
             )
-            assert refused, (access, method, path, body, answer.status, answer.text)
+            assert refused, (access, ask, answer.status, answer.text)
         assert (await matrix.world.api.get("/healthz"))["revision"] == before
     await matrix.grant(thing, 6)
-    for ask in (
-        list(writes(thing))[3:7] if thing.turn(1) else ()
-    ):  # to delete it, or to take it, one must own it
-        answer = await blue.ask(*ask)
+    # To delete it, or to take it, one must own it.
+    for ask, answer in await answers(blue, list(writes(thing))[3:7] if thing.turn(1) else ()):
         assert answer.status == 403, (ask, answer.text)
     kept = await root.ask("GET", f"/{type_}/{thing.uuid}")
     assert kept.json[type_]["perms2"]["owner"] == RED.replace("-", "")
 
 
+@in_module
 @pytest.mark.parametrize("type_", TYPES)
 async def test_nobody_refers_to_what_is_not_for_it_to_refer_to(matrix: Matrix, type_: str) -> None:
     """By each reference that any type has to this one; by each way."""
@@ -321,15 +327,15 @@ async def test_nobody_refers_to_what_is_not_for_it_to_refer_to(matrix: Matrix, t
                 ("POST", "/transaction", {"operations": [{"operation": "update", **update}]}),
                 ("POST", "/apply", {"apply": [named]}),
             ]
-            for ask in thing.in_turns(ways):
-                answer = await blue.ask(*ask)
-                assert answer.status == 403, (holder.name, reference.field, answer.text)
+            for ask, answer in await answers(blue, thing.in_turns(ways)):
+                assert answer.status == 403, (ask, reference.field, answer.text)
             assert (await root.ask("POST", "/chmod", {**mine, "global_access": 0})).status == 200
 
 
 # -- rules -----------------------------------------------------------------------------------
 
 
+@in_module
 @pytest.mark.parametrize("letter", "CRUD")
 async def test_a_role_makes_the_calls_of_its_letter_to_every_type(
     matrix: Matrix, letter: str
@@ -339,19 +345,18 @@ async def test_a_role_makes_the_calls_of_its_letter_to_every_type(
     someone = Person(world.api, token)
     for type_, thing in matrix.things.items():
         path = f"/{type_}/{thing.uuid}"
-        calls: list[tuple[str, str, str, Any]] = [
-            ("C", "POST", f"/{type_}s", {type_: {}}),
-            ("R", "GET", f"/{type_}s?obj_uuids={NOBODY}", None),
-            ("U", "PUT", path, {type_: {"no_such_field": 1}}),
-            ("D", "DELETE", f"/{type_}/{NOBODY}", None),
-        ]
-        for at, (asked, method, where, body) in enumerate(calls):
-            if asked != letter and not thing.turn(at):
-                continue
-            answer = await someone.ask(method, where, body)
-            text = f"Permission Denied for someone as only {letter} to {asked} {type_} in {RED}"
-            if asked == letter:
-                assert answer.status != 403, (method, where, answer.text)
+        calls: dict[str, Ask] = {
+            "C": ("POST", f"/{type_}s", {type_: {}}),
+            "R": ("GET", f"/{type_}s?obj_uuids={NOBODY}", None),
+            "U": ("PUT", path, {type_: {"no_such_field": 1}}),
+            "D": ("DELETE", f"/{type_}/{NOBODY}", None),
+        }
+        asked = [one for at, one in enumerate(calls) if one == letter or thing.turn(at)]
+        told = await answers(someone, (calls[one] for one in asked))
+        for one, (ask, answer) in zip(asked, told, strict=True):
+            text = f"Permission Denied for someone as only {letter} to {one} {type_} in {RED}"
+            if one == letter:
+                assert answer.status != 403, (ask, answer.text)
             else:
                 assert (answer.status, answer.text) == (403, text)
 
