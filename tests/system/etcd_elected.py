@@ -1,7 +1,7 @@
 """A process that is a candidate for a role and, once elected, writes until it is refused.
 
-Run as ``python etcd_elected.py PLACE NAME``; it prints ``elected REVISION``, ``wrote N``,
-``refused``.
+Run as ``python etcd_elected.py PLACE NAME [SECONDS]``, the seconds of a lease; it prints
+``elected REVISION``, ``wrote N``, ``refused``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def create(tx: Transaction, record: Record) -> None:
     tx.create(record)
 
 
-async def main(place: str, name: str) -> None:
+async def main(place: str, name: str, seconds: str = "4") -> None:
     """Be elected, write, be refused, end."""
     store = EtcdStore.open(place, options=EtcdOptions(allow_unpatched=True))
-    leadership = await Election(store, "writer", name, ttl=4).lead()
+    leadership = await Election(store, "writer", name, ttl=int(seconds)).lead()
     print("elected", leadership.revision, flush=True)
     elected = ElectedStore(store, leadership)
     for number in count(1):
@@ -44,4 +44,4 @@ async def main(place: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    asyncio.run(main(*sys.argv[1:]))

@@ -47,6 +47,9 @@ from tungsten.testing.etcd import EtcdCluster, Member, paused
 OLD = EtcdOptions(allow_unpatched=True)
 ROOT = Path(__file__).parents[2]
 
+PATIENCE = 90
+"""Seconds for what takes a few on a machine that does nothing else."""
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdCluster]:
@@ -137,7 +140,7 @@ async def follow(store: EtcdStore, validator: WatchValidator) -> None:
                 validator.receive(commit)
 
 
-async def progresses(writers: Writers, more: int, seconds: float) -> None:
+async def progresses(writers: Writers, more: int, seconds: float = PATIENCE) -> None:
     """Wait until so many pairs more are acknowledged."""
     target = writers.progress() + more
     async with asyncio.timeout(seconds):
@@ -172,7 +175,7 @@ async def fault(kind: str, draw: random.Random, cluster: EtcdCluster, writers: W
             await replace(cluster, member)
         case "old data":
             await set_back(cluster, member)
-            await progresses(writers, 50, 20)
+            await progresses(writers, 50)
             await replace(cluster, member)
         case "writer":
             writers.running[0].process.kill()
@@ -297,17 +300,17 @@ async def test_an_audit_after_faults_finds_nothing(
     try:
         for _ in range(2):
             writers.start()
-        await progresses(writers, 50, 20)
+        await progresses(writers, 50)
         for kind in kinds:
             await fault(kind, draw, cluster, writers)
-            await progresses(writers, 50, 20)
+            await progresses(writers, 50)
     finally:
         writers.kill()
     fresh = EtcdStore.open(place, options=OLD)
     revision, records = await fresh.load()
     audit(writers, records, await fresh.read(etcd_books.claims_of))
     history = await take(fresh.watch(0), revision)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while any(validator.revision < revision for validator in validators):
             await asyncio.sleep(0.05)
     for task in tasks:
@@ -367,10 +370,10 @@ async def test_compaction_under_load_hides_nothing(
     try:
         for _ in range(2):
             writers.start()
-        await progresses(writers, 60, 20)
+        await progresses(writers, 60)
         for member in cluster.members[1:]:
             member.kill()
-            await progresses(writers, 40, 20)
+            await progresses(writers, 40)
             cluster.start_member(member)
             await asyncio.to_thread(member.wait)
     finally:
@@ -379,7 +382,7 @@ async def test_compaction_under_load_hides_nothing(
     revision, records = await fresh.load()
     audit(writers, records, await fresh.read(etcd_books.claims_of))
     assert any(said == "gone" for one in writers.all for said in one.last_said().values())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while any(one.validator.revision < revision for one in watchers):
             await asyncio.sleep(0.05)
     for task in tasks:
@@ -404,7 +407,7 @@ async def test_one_member_of_three_may_go_at_any_time(cluster: EtcdCluster, plac
         worst = max(worst, time.monotonic() - began)
         cluster.start_member(member)
         await asyncio.to_thread(member.wait)
-    assert worst < 5
+    assert worst < 20  # an election takes less than one, where the machine lets it
     assert len((await store.load())[1]) == 3
     await store.close()
 
@@ -422,15 +425,15 @@ async def test_without_a_quorum_writes_fail_reads_and_watches_go_on(
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             await store.transact(lambda tx: tx.create(record(2)))
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
         assert is_stale(store)
         began = time.monotonic()
         assert len((await store.load())[1]) == 1
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         waiting = asyncio.ensure_future(anext(store.watch(revision)))
         await asyncio.sleep(0.5)
         assert not waiting.done()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(StoreUnavailable):
                 await store.transact(lambda tx: tx.create(record(3)))
@@ -449,7 +452,7 @@ class Candidate:
 
     process: asyncio.subprocess.Process
 
-    async def says(self, pattern: str, seconds: float = 20) -> str:
+    async def says(self, pattern: str, seconds: float = PATIENCE) -> str:
         """Wait for a line; others before it are skipped."""
         assert self.process.stdout is not None
         async with asyncio.timeout(seconds):
