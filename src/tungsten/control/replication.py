@@ -21,7 +21,12 @@ several do, to whichever importing network exports it. So do the routes of repli
 (erm-vpn), which moreover go between VRFs by the VPN table only; an agent's place in one (type 0)
 never leaves.
 
-The index from target to routes makes a change of an instance find the routes it concerns.
+With the reachability check (:meth:`Replication.set_reachability_check`) a copy that enters a VRF
+from a VPN table is unresolved (``PathFlag.RESOLVE_NEXT_HOP``), so it is not used, as long as the
+fabric's own table has no usable host route to its next hop.
+
+The index from target to routes makes a change of an instance find the routes it concerns; that
+from next hop to VPN routes does the same for host routes of the fabric.
 """
 
 from __future__ import annotations
@@ -36,13 +41,15 @@ from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes
 from tungsten.bgp.families import ERM_VPN, EVPN, INET, INET6, INET6_VPN, INET_VPN, Family
 
-from .paths import ATTRIBUTES, NO_RD, Path, PathIdentity
+from .paths import ATTRIBUTES, NO_RD, Path, PathFlag, PathIdentity
 from .tables import Rib, Route, Table
 
 if TYPE_CHECKING:
     from .instances import Instance, Instances
 
 Copies = dict[tuple[Table, bytes, PathIdentity], Path]
+#: The fabric's own tables, and how long the prefix of a host is in them.
+FABRIC_TABLES = {"inet.0": 32, "inet6.0": 128}
 _BROADCAST = b"\xff" * 6
 _VRF_OF_VPN: dict[Family, Family] = {
     INET_VPN: INET,
@@ -62,9 +69,17 @@ class Replication:
         self._rib = rib
         self._instances = instances
         self._by_target: dict[bytes, set[Route]] = {}
+        self._checks_hops = False
+        #: Next hops to which the fabric has a host route, as last dealt with.
+        self._reachable: set[bytes] = set()
+        #: While hops are checked: VPN routes by next hop, and back.
+        self._by_hop: dict[bytes, set[Route]] = {}
+        self._hops: dict[Route, frozenset[bytes]] = {}
 
     def replicate(self, route: Route) -> None:
         """Bring the copies of a route up to date."""
+        if self._checks_hops:
+            self._follow_hops(route)
         targets: set[bytes] = set()
         wanted = self._wanted(route, targets)
         held = route.replicas
@@ -112,6 +127,49 @@ class Replication:
         if asn != self.asn:
             self.asn = asn
             self.reconsider_all()
+
+    def set_reachability_check(self, check: bool) -> None:
+        """Whether copies into VRFs wait for a host route of the fabric to their next hop."""
+        if check == self._checks_hops:
+            return
+        self._checks_hops = check
+        self._reachable.clear()
+        self._by_hop.clear()
+        self._hops.clear()
+        for table in self._rib.tables.values():
+            if check and table.name in FABRIC_TABLES:
+                for route in table.routes():
+                    self._note_host(route)
+            elif table.is_vpn:
+                self.reconsider_table(table)
+
+    def _follow_hops(self, route: Route) -> None:
+        """Keep who uses which next hop, and which can be reached."""
+        table = route.table
+        if table.name in FABRIC_TABLES:
+            self._note_host(route)
+        elif table.is_vpn:
+            now = frozenset(path.attributes.next_hop for path in route.paths if path.is_primary)
+            before = self._hops.pop(route, frozenset())
+            for hop in before - now:
+                routes = self._by_hop[hop]
+                routes.discard(route)
+                if not routes:
+                    del self._by_hop[hop]
+            for hop in now - before:
+                self._by_hop.setdefault(hop, set()).add(route)
+            if now:
+                self._hops[route] = now
+
+    def _note_host(self, route: Route) -> None:
+        hop = route.key[1:]
+        if route.key[0] != 8 * len(hop) or route.key[0] != FABRIC_TABLES[route.table.name]:
+            return
+        now = any(path.is_feasible for path in route.paths)
+        if now != (hop in self._reachable):
+            (self._reachable.add if now else self._reachable.discard)(hop)
+            for user in self._by_hop.get(hop, ()):
+                self._rib.mark(user)
 
     def _reindex(self, route: Route, targets: frozenset[bytes]) -> None:
         if targets == route.targets:
@@ -192,6 +250,9 @@ class Replication:
             return
         rd, key = _without_rd(family, route.key)
         network = self._origin_of(carried, mine)
+        flags = path.flags
+        if self._checks_hops and path.attributes.next_hop not in self._reachable:
+            flags |= PathFlag.RESOLVE_NEXT_HOP
         for other in self._importers(mine):
             its = network
             if not its and any(target in other.config.exports for target in mine):
@@ -202,7 +263,9 @@ class Replication:
             if its and communities.origin_vn_of(carried) is None:
                 attributes = _with_communities(attributes, (*carried, self.origin_vn(its)))
             origin_key = (route.table.name, route.key)
-            copy = replace(path, attributes=attributes, rd=rd, origin=origin_key, original=None)
+            copy = replace(
+                path, attributes=attributes, rd=rd, flags=flags, origin=origin_key, original=None
+            )
             copies[other.tables[family], key, copy.identity] = copy
 
     def _origin_of(self, carried: tuple[bytes, ...], mine: tuple[bytes, ...]) -> int:

@@ -297,6 +297,7 @@ class ControlService:
         self.peers.router_id = router_id
         self.trees.set_router_id(router_id)
         self.instances.set_sub_cluster(own_sub_cluster(self.graph, self.settings.name))
+        self.instances.replication.set_reachability_check(now.nh_reachability_check)
         if now.asn != self.instances.replication.asn:
             self.instances.replication.set_asn(now.asn)
             self.peers.republish()

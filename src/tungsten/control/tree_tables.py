@@ -197,6 +197,10 @@ class _Both(Replication):
         """The configuration of a table's instance changed."""
         (self._trees if table.family == ERM_VPN else self._core).reconsider_table(table)
 
+    def set_reachability_check(self, check: bool) -> None:
+        """Whether copies wait for a host route to their next hop; none is needed in trees."""
+        self._core.set_reachability_check(check)
+
     def set_asn(self, asn: int) -> None:
         """The AS number of this node changed."""
         self._core.set_asn(asn)

@@ -197,6 +197,10 @@ class CoreWorld:
         if instance is not None:
             instance.tables[family].set_contributing(key, contributing)
 
+    def check(self, check: bool) -> None:
+        """Copies begin to wait for hosts of the fabric, or no longer do."""
+        self.instances.replication.set_reachability_check(check)
+
     def lose(self, agent: int, how: str) -> int:
         """An agent is lost, its stale routes are swept, or all of it goes."""
         return int(getattr(self.rib, how)(self.agents[agent]))

@@ -74,6 +74,7 @@ def some_attributes(draw: random.Random, meds: tuple[int | None, ...] = (None,))
 def some_routes(draw: random.Random, family: Family) -> list[Nlri]:
     """Routes out of few, so that neighbours speak of the same ones."""
     prefix = prefix_from_text(draw.choice(["10.0.0.0/24", "10.0.1.0/24", "10.9.0.0/16"]))
+    host = prefix_from_text(draw.choice(["192.0.2.1/32", "192.0.2.2/32"]))
     rd, label = draw.choice(RDS), draw.choice([0x101, 0x201, 0x31])
     typed: list[Nlri] = [
         MacIp(rd, 0, b"\xff" * 6, b"", label),
@@ -83,7 +84,7 @@ def some_routes(draw: random.Random, family: Family) -> list[Nlri]:
         UnknownEvpn(9, b"abc"),
     ]
     choices: dict[Family, list[Nlri]] = {
-        INET: [Inet(prefix)],
+        INET: [Inet(draw.choice([prefix, host]))],
         INET_VPN: [Vpn(rd, prefix, label), Vpn(rd, prefix_from_text("10.0.1.0/24"), 0x401)],
         ROUTE_TARGET: [
             RouteTarget.of(64512, target) for target in draw.sample(TARGETS, draw.choice([1, 2]))
@@ -180,6 +181,8 @@ def event(twins: Twins, draw: random.Random) -> None:
         imports, exports = draw.sample(TARGETS, draw.randrange(3)), draw.sample(TARGETS, 1)
         index = draw.choice([0, 4, 5])
         twins.put(name, imports, exports, index)
+    elif chance < 0.66:
+        twins.do("check", draw.random() < 0.7)
     elif chance < 0.69:
         twins.judge(name, some_policies(draw))
     elif chance < 0.71:

@@ -18,7 +18,7 @@ from tungsten.bgp.families import EVPN, INET
 from tungsten.bgp.nlri import InclusiveMulticast, MacIp, prefix_from_text
 from tungsten.control.instances import InstanceConfig, Instances
 from tungsten.control.paths import ATTRIBUTES, NO_RD, Path, PathFlag, Protocol, Source
-from tungsten.control.tables import Rib, Table
+from tungsten.control.tables import MASTER, Rib, Table
 
 pytestmark = both_cores
 
@@ -266,6 +266,8 @@ _events = st.one_of(
     st.tuples(st.just("unsay"), st.sampled_from(NAMES), _prefixes),
     st.tuples(st.just("vpn"), _prefixes, _numbers),
     st.tuples(st.just("unvpn"), _prefixes),
+    st.tuples(st.just("check"), st.booleans()),
+    st.tuples(st.just("fabric"), st.sampled_from(["192.0.2.1/32", "192.0.2.0/24"]), st.booleans()),
 )
 
 
@@ -277,6 +279,8 @@ class Story:
         self.said: dict[tuple[str, bytes], int | None] = {}
         self.vpn: dict[bytes, frozenset[int]] = {}
         self.marks: set[tuple[str, bytes]] = set()
+        self.check = False
+        self.fabric: set[str] = set()
 
     def tell(self, event: Any, cloud: Cloud) -> None:
         """Remember an event and bring it to a RIB."""
@@ -310,6 +314,12 @@ class Story:
             case ("unvpn", key):
                 self.vpn.pop(key, None)
                 cloud.rib.tables[VPN].withdraw(RD + key, cloud.router)
+            case ("check", check):
+                self.check = check
+                cloud.instances.replication.set_reachability_check(check)
+            case ("fabric", text, there):
+                (self.fabric.add if there else self.fabric.discard)(text)
+                fabric(cloud, text, there)
 
     def retell(self) -> Cloud:
         """A RIB that hears the end state alone, routes before instances change."""
@@ -320,10 +330,22 @@ class Story:
             cloud.instances.put(each)
         for (name, key), preference in self.said.items():
             _say(cloud, name, key, preference)
+        for text in self.fabric:
+            fabric(cloud, text, True)
+        cloud.instances.replication.set_reachability_check(self.check)
         for name, key in self.marks:
             cloud.table(name).set_contributing(key, True)
         cloud.rib.process()
         return cloud
+
+
+def fabric(cloud: Cloud, text: str, there: bool) -> None:
+    """A route of the fabric comes or goes."""
+    table, key = cloud.rib.vrf_table(MASTER, INET), prefix_from_text(text)
+    if there:
+        table.add(key, Path(cloud.router, attributes(), 0))
+    else:
+        table.withdraw(key, cloud.router)
 
 
 def _say(cloud: Cloud, name: str, key: bytes, preference: int | None) -> None:

@@ -561,6 +561,11 @@ class CompiledReplication(Replication):
         """The configuration of a table's instance changed."""
         self._compiled.mark_table(table)
 
+    def set_reachability_check(self, check: bool) -> None:
+        """Whether copies into VRFs wait for a host route of the fabric to their next hop."""
+        self._compiled.core.set_reachability_check(check)
+        self._compiled.tell_marked()
+
     def set_asn(self, asn: int) -> None:
         """The AS number of this node changed."""
         self._compiled.core.set_asn(asn)

@@ -115,6 +115,8 @@ class AttributeStore {
 
     const Attributes &operator[](u32 id) const { return slab_[id]; }
     std::size_t size() const { return index_.size(); }
+    u32 end() const { return slab_.end(); }
+    template <typename Visit> void each(Visit visit) const { index_.each(visit); }
 
     // All that intern() and find() return is owned by the caller: a reference was added.
     u32 intern(const Values &values);

@@ -324,6 +324,7 @@ void bind_instances(nb::class_<Core> &c) {
     });
     c.def("drop_instance", [](Core &core, u32 number) { core.rib->replication->drop_instance(number); });
     c.def("set_asn", [](Core &core, u32 asn) { core.rib->replication->set_asn(asn); });
+    c.def("set_reachability_check", [](Core &core, bool check) { core.rib->replication->set_reachability_check(check); });
     c.def("reconsider_target", [](Core &core, const nb::bytes &target) {
         core.rib->replication->reconsider_target(be64(sized(target, 8, "a route target").data));
     });

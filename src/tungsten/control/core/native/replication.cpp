@@ -103,25 +103,73 @@ void Replication::reconsider_target(u64 target) {
     if (!was) rib_.arm();
 }
 
-void Replication::reconsider() {
-    if (!pending_.empty()) {
-        // Begin again, for what was looked for and what is new.
-        if (!walking_) hit_.clear();
-        hit_.resize(rib_.attributes.target_sets());
-        bool any = walking_;
-        for (u32 set = 1; set < hit_.size(); ++set) {
-            if (!rib_.attributes.in_use(set)) continue;
-            for (const u64 target : rib_.attributes.targets(set))
-                if (pending_.count(target)) {
-                    hit_[set] = 1;
-                    any = true;
-                }
-        }
-        pending_.clear();
-        walking_ = any;
-        walk_class_ = 0;
-        walk_number_ = 1;
+void Replication::set_reachability_check(bool check) {
+    if (check == checks_hops_) return;
+    checks_hops_ = check;
+    reachable_.clear();
+    for (const Instance &instance : instances)
+        for (const u32 table : instance.tables)
+            if (check && instance.alive && instance.master && table)
+                rib_.tables[table].index.each([&](u32 id) { note_host(rib_.route(id)); });
+    pending_hops_.clear();
+    for (const u32 table : vpn_tables) rib_.mark_table(table);
+}
+
+// A route of the fabric was dealt with: can its host be reached now?
+void Replication::note_host(const Route &r) {
+    const Octets key = r.key();
+    if ((key.size != 5 && key.size != 17) || key[0] != 8 * (key.size - 1)) return;
+    if (rib_.tables[r.table].family != (key.size == 5 ? INET : INET6)) return;
+    bool now = false;
+    for (const Path *path = &r.path; r.path.attributes && !now; path = &rib_.more[path->next]) {
+        now = path->feasible();
+        if (!path->next) break;
     }
+    const std::string hop = key.from(1).text();
+    if (now == (reachable_.count(hop) != 0)) return;
+    if (now)
+        reachable_.insert(hop);
+    else
+        reachable_.erase(hop);
+    const bool was = is_pending();
+    pending_hops_.insert(hop);
+    if (!was) rib_.arm();
+}
+
+// Begins the walk again, for what was looked for and what is new.
+void Replication::begin_walk() {
+    AttributeStore &store = rib_.attributes;
+    if (!walking_) {
+        hit_.clear();
+        hop_hit_.clear();
+    }
+    bool any = walking_;
+    hit_.resize(store.target_sets());
+    for (u32 set = 1; !pending_.empty() && set < hit_.size(); ++set) {
+        if (!store.in_use(set)) continue;
+        for (const u64 target : store.targets(set))
+            if (pending_.count(target)) {
+                hit_[set] = 1;
+                any = true;
+            }
+    }
+    if (!pending_hops_.empty()) {
+        hop_hit_.resize(store.end());
+        store.each([&](u32 id) {
+            if (!pending_hops_.count(store[id].next_hop().text())) return;
+            hop_hit_[id] = 1;
+            any = true;
+        });
+    }
+    pending_.clear();
+    pending_hops_.clear();
+    walking_ = any;
+    walk_class_ = 0;
+    walk_number_ = 1;
+}
+
+void Replication::reconsider() {
+    if (!pending_.empty() || !pending_hops_.empty()) begin_walk();
     for (u32 looked = 0; walking_ && looked < WALK;) {
         const u32 end = rib_.slab_end(walk_class_);
         for (; walk_number_ < end && looked < WALK; ++walk_number_, ++looked) {
@@ -130,7 +178,8 @@ void Replication::reconsider() {
             if (!(r.state & PRESENT) || !r.path.attributes) continue;
             for (const Path *path = &r.path;; path = &rib_.more[path->next]) {
                 const u32 set = rib_.attributes[path->attributes].targets;
-                if (set < hit_.size() && hit_[set] && path->primary()) {
+                const bool hop = path->attributes < hop_hit_.size() && hop_hit_[path->attributes];
+                if (((set < hit_.size() && hit_[set]) || hop) && path->primary()) {
                     rib_.mark(id);
                     break;
                 }
@@ -147,6 +196,7 @@ void Replication::reconsider() {
 
 void Replication::replicate(RouteId id) {
     Route &r = rib_.route(id);
+    if (checks_hops_ && instances[rib_.tables[r.table].instance].master) note_host(r);
     wanted_.clear();
     keys_.clear();
     if (r.path.attributes && r.path.feasible() && !(r.state & CONTRIBUTING)) {
@@ -270,6 +320,7 @@ void Replication::from_vpn(RouteId id, const Route &route, const Path &path) {
     const std::vector<u32> &others = importers(mine);
     if (others.empty()) return;
     const u32 network = network_of(a);
+    const bool unresolved = checks_hops_ && !reachable_.count(a.next_hop().text());
     u8 vrf[512], rd[8];
     std::size_t size = key.size;
     if (table.family != EVPN) {
@@ -292,6 +343,7 @@ void Replication::from_vpn(RouteId id, const Route &route, const Path &path) {
         const u32 told = its && !a.has(HAS_ORIGIN_VN) ? imported(path.attributes, origin_vn(its))
                                                       : rib_.attributes.hold(path.attributes);
         want(other.tables[family], {vrf, size}, path, route, told, id, rd);
+        if (unresolved) wanted_.back().view.path.flags |= RESOLVE_NEXT_HOP;
     }
 }
 

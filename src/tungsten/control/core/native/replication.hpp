@@ -32,7 +32,9 @@ class Replication {
     // Someone's use of a route target changed: what carries it is marked, in slices.
     void reconsider_target(u64 target);
     void reconsider();
-    bool is_pending() const { return walking_ || !pending_.empty(); }
+    bool is_pending() const { return walking_ || !pending_.empty() || !pending_hops_.empty(); }
+    // Whether copies into VRFs wait for a host route of the fabric to their next hop.
+    void set_reachability_check(bool check);
 
     std::vector<u32> vpn_tables = {0, 0, 0}; // of inet, inet6, evpn
 
@@ -56,6 +58,8 @@ class Replication {
     u32 network_of(const Attributes &a);
     bool admits(const Instance &instance, u32 family, Octets key, u32 network) const;
     const std::vector<u32> &importers(const std::vector<u64> &targets);
+    void note_host(const Route &route);
+    void begin_walk();
     u32 with_communities(u32 attributes, u32 kind, u64 argument, Octets carried);
     u32 exported(u32 attributes, const Instance &instance);
     u32 imported(u32 attributes, u64 origin_vn);
@@ -74,6 +78,11 @@ class Replication {
     // The walk that marks what carries a target that changed.
     std::unordered_set<u64> pending_;
     std::vector<char> hit_;
+    // Next hops to which the fabric has a host route, as last dealt with; those for which that changed,
+    // and the sets of attributes that have one of these.
+    bool checks_hops_ = false;
+    std::unordered_set<std::string> reachable_, pending_hops_;
+    std::vector<char> hop_hit_;
     bool walking_ = false;
     u32 walk_class_ = 0, walk_number_ = 1;
 };
