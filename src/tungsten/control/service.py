@@ -114,6 +114,8 @@ class ControlService:
         self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
         self.peers.told.show_place = self.trees.show
         self.peers.nothing_missing = self._nothing_missing
+        self.static_routes.instance_id = self.peers.instance_id
+        self.peers.on_registered.append(self.static_routes.registered)
         self.peers.address_of = lambda name: router_address(self.graph, name)
         self.rib.on_marked = self.exporter.on_work = self.peers.told.on_work = self._schedule
         self.bgp.on_work = self._schedule

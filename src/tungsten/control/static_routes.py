@@ -7,6 +7,10 @@ and security groups. Its route targets are the entry's, which replication adds t
 instance exports; the entry's communities, if it has any, stand in place of the path's; the AS
 path is empty. The path id is the next hop's IPv4 address, so that the paths can be told apart.
 
+The distinguisher of a path over an agent's route has that agent's own number of the instance that
+the entry is in, also when the host route was copied from another instance, of which the agent has
+another number: so routes of two instances never are one route in the VPN table.
+
 Paths of other static routes are no way to a next hop: what results would depend on the order of
 events, or stay up by itself.
 
@@ -16,8 +20,9 @@ entry's paths anew when its host route or its configuration changes, and reports
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address, ip_network
 
 import structlog
@@ -31,7 +36,7 @@ from tungsten.model.routing import StaticRouteType
 
 from .config_graph import ConfigGraph, GraphDelta
 from .instances import Instance, Instances
-from .paths import ATTRIBUTES, Path, PathFlag, Protocol, Source, equal_cost, in_order
+from .paths import ATTRIBUTES, NO_RD, Path, PathFlag, Protocol, Source, equal_cost, in_order
 from .tables import Route, Table
 
 SUB_PROTOCOL = "static"
@@ -78,16 +83,32 @@ def static_route(entry: StaticRouteType) -> StaticRoute:
     )
 
 
-def static_paths(entry: StaticRoute, host: Route | None, source: Source) -> dict[int, Path]:
-    """The paths that an entry has over a host route, by path id."""
+def static_paths(
+    entry: StaticRoute,
+    host: Route | None,
+    source: Source,
+    number_of: Callable[[Source], int | None] = lambda _: None,
+) -> dict[int, Path]:
+    """The paths that an entry has over a host route, by path id.
+
+    ``number_of`` tells which number an agent has of the entry's instance.
+    """
     if host is None:
         return {}
     usable = [path for path in host.paths if path.source.protocol is not Protocol.STATIC]
     found: dict[int, Path] = {}
     for path in equal_cost(in_order(usable)):
         number = int.from_bytes(path.attributes.next_hop[:4], "big")
-        found.setdefault(number, _over(entry, path, source, number))
+        rd = _distinguisher(path, number_of)
+        found.setdefault(number, replace(_over(entry, path, source, number), rd=rd))
     return found
+
+
+def _distinguisher(path: Path, number_of: Callable[[Source], int | None]) -> bytes:
+    number = number_of(path.source) if path.source.protocol is Protocol.XMPP else None
+    if number is None or path.rd == NO_RD or not 0 <= number <= 0xFFFF:
+        return path.rd
+    return path.rd[:6] + number.to_bytes(2, "big")
 
 
 def _over(entry: StaticRoute, path: Path, source: Source, number: int) -> Path:
@@ -116,6 +137,8 @@ class StaticRoutes:
 
     def __init__(self, graph: ConfigGraph, instances: Instances) -> None:
         self.source = Source("Static", Protocol.STATIC)
+        #: An agent's number of an instance, by name.
+        self.instance_id: Callable[[Source, str], int | None] = lambda _, __: None
         self._graph = graph
         self._instances = instances
         #: By instance name: its entries, by family and prefix.
@@ -165,6 +188,13 @@ class StaticRoutes:
             if entry.family == table.family and entry.host in keys:
                 self._say(instance, where)
 
+    def registered(self, name: str) -> None:
+        """An agent's number of an instance came, changed or went."""
+        instance = self._instances.get(name)
+        if instance is not None:
+            for where in self._entries.get(name, ()):
+                self._say(instance, where)
+
     def _listen(self, instance: Instance, families: set[Family]) -> None:
         for family in (INET, INET6):
             listeners = instance.tables[family].listeners
@@ -179,7 +209,10 @@ class StaticRoutes:
         table = instance.tables[family]
         entry = self._entries.get(instance.name, {}).get(where)
         host = table.get(entry.host) if entry is not None else None
-        paths = static_paths(entry, host, self.source) if entry is not None else {}
+        paths = {}
+        if entry is not None:
+            number_of = partial(self._number_of, instance.name)
+            paths = static_paths(entry, host, self.source, number_of)
         said = self._said.setdefault(instance.name, {})
         for number in said.pop(where, set()) - paths.keys():
             table.withdraw(key, self.source, number)
@@ -187,6 +220,9 @@ class StaticRoutes:
             table.add(key, path)
         if paths:
             said[where] = set(paths)
+
+    def _number_of(self, instance: str, source: Source) -> int | None:
+        return self.instance_id(source, instance)
 
     def _forget(self, instance: Instance) -> None:
         self._entries.pop(instance.name, None)

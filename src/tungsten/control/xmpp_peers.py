@@ -98,6 +98,8 @@ class XmppPeers:
         self.address_of: Callable[[str], str] = lambda _: ""
         #: Whether all that there is to be told has been told, before the start-up time is over.
         self.nothing_missing: Callable[[], bool] = lambda: False
+        #: Told of an instance when an agent's number of it came, changed or went.
+        self.on_registered: list[Callable[[str], None]] = []
         self._started_at = asyncio.get_running_loop().time()
         instances.on_created.append(self._instance_created)
         instances.on_changed.append(self._instance_changed)
@@ -235,6 +237,7 @@ class XmppPeers:
         known.instance_id = said.instance_id
         known.no_ribout = said.no_ribout
         self._admit(agent, known)
+        self._registered(name)
 
     def _unsubscribe(self, agent: Agent, name: str) -> None:
         subscription = agent.subscriptions.get(name)
@@ -485,6 +488,17 @@ class XmppPeers:
         agent.route_count -= len(subscription.published)
         agent.subscriptions.pop(subscription.instance, None)
         self.told.tidy(subscription.instance)
+        self._registered(subscription.instance)
+
+    def _registered(self, instance: str) -> None:
+        for tell in self.on_registered:
+            tell(instance)
+
+    def instance_id(self, source: Source, instance: str) -> int | None:
+        """An agent's own number of an instance; None when it has not subscribed to it."""
+        agent = self._by_source.get(source)
+        subscription = agent.subscriptions.get(instance) if agent is not None else None
+        return subscription.instance_id if subscription is not None else None
 
     # --- instances
 

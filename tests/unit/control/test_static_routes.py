@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.control.control_world import (
     World,
     basics,
+    instance,
     instance_name,
     network,
     ref,
@@ -185,6 +186,56 @@ def with_entries(*entries: StaticRouteType) -> Record:
     refs[0].to = ["target:64512:8000001"]
     resource = RoutingInstance(static_route_entries=given, route_target_refs=refs)
     return record_of(resource, "virtual-network", instance_name("a"))
+
+
+def test_a_copied_host_route_gets_the_number_that_its_agent_has_of_the_entrys_instance() -> None:
+    vrf = Vrf()
+    numbers = {("c1", "a"): 3, ("c1", "b"): 9}
+    vrf.routes.instance_id = lambda source, name: numbers.get((source.name, name))
+    given = [communities.route_target(64512, n) for n in (1, 2)]
+    b = InstanceConfig("b", frozenset(given), frozenset(given[1:]), "net-b", 5)
+    vrf.instances.put(b)
+    vrf.routes.configure("b", [entry("10.9.0.0/16", HOSTS[0])])
+    vrf.host(HOSTS[0], AGENTS[0], 21)
+
+    def rd() -> str:
+        vrf.rib.process()
+        instance = vrf.instances.get("b")
+        assert instance is not None
+        route = instance.tables[INET].get(prefix_from_text("10.9.0.0/16"))
+        assert route is not None
+        vpn = vrf.rib.tables["bgp.l3vpn.0"].get(route.paths[0].rd + route.key)
+        assert vpn is not None
+        return route.paths[0].rd.hex()
+
+    assert rd() == "0001c00002010009"
+    numbers["c1", "b"] = 12
+    vrf.routes.registered("b")
+    assert rd() == "0001c0000201000c"
+    assert len(list(vrf.rib.tables["bgp.l3vpn.0"].routes())) == 2
+    del numbers["c1", "b"]
+    vrf.routes.registered("b")
+    assert rd() == "0001c00002010003", "that of the host route"
+
+
+async def test_number_of_an_agent_that_joins_later_is_taken_up(world: World) -> None:
+    await world.put(*basics("c1"), network("a", 4), network("b", 5), target(8000001))
+    await world.put(target(8000002))
+    await world.put(with_entries(entry("10.9.0.0/16", "10.1.1.3")))
+    await world.put(instance("b", t8000001="export", t8000002="both"))
+    one = await world.host("c1", "192.0.2.1")
+    one.join("b", 9)
+    one.publish("b", "10.1.1.3/32", 27)
+    table = world.service.rib.vrf_table(instance_name("a"), INET)
+    key = prefix_from_text("10.9.0.0/16")
+
+    def number() -> int | None:
+        route = table.get(key)
+        return None if route is None else route.paths[0].rd[7]
+
+    await until(lambda: number() == 9)
+    one.join("a", 3)
+    await until(lambda: number() == 3)
 
 
 async def test_agents_learn_a_static_route_while_its_next_hop_is_there(world: World) -> None:
