@@ -379,3 +379,137 @@ def test_a_host_based_service_in_a_project_that_may_have_one(process: WebProcess
     assert present(collection, "host-based-service", service, {}) == uuid
     absent(collection, "host-based-service", uuid)
     absent(collection, "project", project)
+
+
+def test_a_load_balancer_with_all_it_needs_and_members_one_by_one(process: WebProcess) -> None:
+    """The modules ``loadbalancer``, ``loadbalancer_member`` and ``loadbalancer_pool``."""
+    collection = Collection(process)
+    net = network(collection, "vn41", "10.41.0.0")
+    refs = collection.read("virtual-network", net)["virtual-network"]["network_ipam_refs"]
+    subnet = refs[0]["attr"]["ipam_subnets"][0]["subnet_uuid"]
+
+    def named(last: str, kind: str, **properties: Any) -> Json:
+        fields = {"fq_name": [*PROJECT, last], "parent_type": "project"}
+        return {**fields, f"loadbalancer_{kind}properties": {"admin_state": True, **properties}}
+
+    port = {
+        "instance_ip_back_refs": [
+            {
+                "instance_ip_address": [{"domain": PROJECT[0], "fixedIp": "", "project": "p"}],
+                "subnet_uuid": subnet,
+            }
+        ],
+        "parent_type": "project",
+        "virtual_machine_interface_device_owner": "neutron:LOADBALANCER",
+        "virtual_network_refs": [{"to": [*PROJECT, "vn41"]}],
+    }
+    monitor = {"delay": 5, "timeout": 5, "max_retries": 3, "monitor_type": "TCP"}
+    listener = {"connection_limit": -1, "protocol_port": 80, "protocol": "TCP"}
+    method = {"protocol": "TCP", "loadbalancer_method": "LEAST_CONNECTIONS"}
+
+    def member(last: str, pool: str, address: str) -> Json:
+        said = {"subnet_id": subnet, "weight": 1, "address": address, "protocol_port": 80}
+        return {**named(last, "member_", **said), "parent_type": "loadbalancer-pool"} | {
+            "fq_name": [*PROJECT, *([pool] if pool else []), last]
+        }
+
+    body = {
+        "loadbalancer": {
+            **named("lb41", "", vip_subnet_id=subnet),
+            "name": "lb41",
+            "virtual_machine_interface_refs": port,
+            "loadbalancer_provider": "opencontrail",
+        },
+        "loadbalancer-healthmonitor": named("lb41-healthmonitor", "healthmonitor_", **monitor),
+        "loadbalancer-listener": named("lb41-listener", "listener_", **listener),
+        "loadbalancer-pool": named("lb41-pool", "pool_", **method),
+        "loadbalancer-member": [member(f"lb41-member-{at}", "", f"10.41.0.1{at}") for at in (1, 2)],
+    }
+    made = collection.call("lbaas/load-balancer", body)
+    assert made.status_code == 200, made.text
+    balancer = collection.uuid("loadbalancer", [*PROJECT, "lb41"])
+    assert balancer == made.json()["configData"]["loadbalancer"]["uuid"]
+    again = {"loadbalancer_provider": "native"}
+    assert present(collection, "loadbalancer", [*PROJECT, "lb41"], again) == balancer
+    shown = collection.api("GET", f"loadbalancer/{balancer}").json()["loadbalancer"]
+    assert shown["loadbalancer_provider"] == "native"
+    assert shown["loadbalancer_properties"]["vip_address"].startswith("10.41.0.")
+
+    name = [*PROJECT, "lb41-pool", "third"]
+    third = member("third", "lb41-pool", "10.41.0.13")
+    uuid = present(collection, "loadbalancer-member", name, third)
+    changed = {"loadbalancer_member_properties": {"weight": 7}}
+    assert present(collection, "loadbalancer-member", name, changed) == uuid
+    pool = collection.uuid("loadbalancer-pool", [*PROJECT, "lb41-pool"])
+    listed = collection.api("GET", f"loadbalancer-pool/{pool}").json()["loadbalancer-pool"]
+    assert len(listed["loadbalancer_members"]) == 3
+    absent(collection, "loadbalancer-member", uuid)
+    answer = collection.call("lbaas/load-balancer/delete", {"uuids": [balancer]})
+    assert answer.status_code == 200, answer.text
+    assert collection.uuid("loadbalancer-pool", [*PROJECT, "lb41-pool"]) is None
+    absent(collection, "virtual-network", net)
+
+
+def test_rules_are_added_to_an_access_list_and_taken_out(process: WebProcess) -> None:
+    """The module ``api_access_list``: it reads the list, changes it, and sends all of it back."""
+    collection = Collection(process)
+    for above, parent in (([GLOBAL], "global-system-config"), (PROJECT, "project")):
+        name = [*above, "default-api-access-list"]
+        entries: Json = {"api_access_list_entries": {"rbac_rule": []}}
+        uuid = present(collection, "api-access-list", name, {"parent_type": parent, **entries})
+        for object_ in ("virtual-network", "port-profile"):
+            body = collection.read("api-access-list", uuid)
+            perms = [{"role_name": "_member_", "role_crud": "CRUD"}]
+            said = {"rule_object": object_, "rule_field": "*", "rule_perms": perms}
+            body["api-access-list"]["api_access_list_entries"]["rbac_rule"].append(said)
+            answer = collection.call("update-config-object", body)
+            assert answer.status_code == 200, answer.text
+        body = collection.read("api-access-list", uuid)
+        rules = body["api-access-list"]["api_access_list_entries"]["rbac_rule"]
+        assert [one["rule_object"] for one in rules] == ["virtual-network", "port-profile"]
+        del rules[0]
+        assert collection.call("update-config-object", body).status_code == 200
+        left = collection.read("api-access-list", uuid)["api-access-list"]
+        rules = left["api_access_list_entries"]["rbac_rule"]
+        assert [one["rule_object"] for one in rules] == ["port-profile"]
+        absent(collection, "api-access-list", uuid)
+
+
+def test_floating_addresses_of_a_pool(process: WebProcess) -> None:
+    collection = Collection(process)
+    public = network(collection, "vn51", "10.51.0.0")
+    inside = network(collection, "vn52", "10.52.0.0")
+    pool_name = [*PROJECT, "vn51", "pool"]
+    present(collection, "floating-ip-pool", pool_name, {"parent_type": "virtual-network"})
+    refs = {"parent_type": "project", "virtual_network_refs": [{"to": [*PROJECT, "vn52"]}]}
+    name = [*PROJECT, "port51"]
+    addressed = {"instance_ip_back_refs": [{"instance_ip_address": [{"fixedIp": "10.52.0.7"}]}]}
+    port = present(collection, "virtual-machine-interface", name, {**refs, **addressed})
+    project = collection.uuid("project", PROJECT)
+    assert project
+    fields = {
+        "parent_type": "floating-ip-pool",
+        "project_refs": [{"to": PROJECT, "uuid": project}],
+        "virtual_machine_interface_refs": [{"to": name, "uuid": port}],
+        "floating_ip_fixed_ip_address": "10.52.0.7",
+    }
+    first = present(collection, "floating-ip", [*pool_name, "first"], fields)
+    again = present(collection, "floating-ip", [*pool_name, "first"], {"display_name": "web"})
+    assert again == first
+    shown = collection.read("floating-ip", first)["floating-ip"]
+    assert shown["floating_ip_address"] == "10.51.0.252"
+    assert shown["display_name"] == "web"
+    chosen = {**fields, "floating_ip_address": "10.51.0.9"}
+    second = present(collection, "floating-ip", [*pool_name, "second"], chosen)
+    # An interface lets go of its floating addresses, which stay.
+    let_go = {"floating-ip": {"uuid": second, "virtual_machine_interface_refs": []}}
+    assert collection.call("update-config-object", let_go).status_code == 200
+    shown = collection.read("floating-ip", second)["floating-ip"]
+    assert "virtual_machine_interface_refs" not in shown
+    absent(collection, "floating-ip", second)
+    absent(collection, "virtual-machine-interface", port)
+    shown = collection.read("floating-ip", first)["floating-ip"]
+    assert "virtual_machine_interface_refs" not in shown
+    absent(collection, "floating-ip", first)
+    absent(collection, "virtual-network", public)
+    absent(collection, "virtual-network", inside)
