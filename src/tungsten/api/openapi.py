@@ -115,6 +115,19 @@ IF_MATCH: Json = {
 }
 
 
+def _links(name: str) -> Json:
+    """What can be done next with an object that was made."""
+    parameters = {"uuid": f"$response.body#/{name}/uuid"}
+    return {
+        f"{verb}-{name}": {
+            "operationId": f"{verb}-{name}",
+            "parameters": parameters,
+            "description": f"{verb.capitalize()} the {name} that was made.",
+        }
+        for verb in ("read", "update", "delete")
+    }
+
+
 def type_paths(declared: ResourceType) -> Json:
     """The operations on the resources of a type."""
     name, plural = declared.name, declared.plural
@@ -124,6 +137,7 @@ def type_paths(declared: ResourceType) -> Json:
     changed = ok(identity)
     changed["200"]["content"]["text/html"] = {"schema": {"const": ""}}
     made = ok(wrapped(name, ref("identity")))
+    made["200"]["links"] = _links(name)
     gone: Json = {"200": empty, "4XX": REFUSED, "503": UNAVAILABLE}
     if name in drafts.TYPES:
         for told in (changed, made, gone):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 import jsonschema_rs
@@ -15,6 +14,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
+from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -30,8 +30,8 @@ from tungsten.api.operations import NETWORK_OPERATIONS
 from tungsten.api.settings import ApiSettings
 from tungsten.model import RESOURCE_TYPES, schema
 
-BUDGET = 8.0
-"""Seconds for requests made from the document, after which no more types are asked."""
+PARTS = 4
+"""The operations on types are asked in so many parts, each a test of its own."""
 
 CHECKED = [
     not_a_server_error,
@@ -40,6 +40,8 @@ CHECKED = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+
+Operation = APIOperation[Any, Any, Any, Any]
 
 STREAMS = "/watch"
 """It answers as long as it is read; ``test_watch`` reads it."""
@@ -54,8 +56,14 @@ async def test_the_document_is_served_and_is_valid(api: Api) -> None:
     names = told["components"]["schemas"].keys()
     text = (await api.ask("GET", "/openapi.json")).text
     assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= names
-    operations = re.findall(r'"operationId":"([^"]+)"', text)
+    operations = [
+        one["operationId"]
+        for item in told["paths"].values()
+        for method, one in item.items()
+        if method != "parameters"
+    ]
     assert len(operations) == len(set(operations))
+    assert set(re.findall(r'"operationId":"([^"]+)"', text)) == set(operations)
 
 
 async def test_every_action_that_is_served_is_in_the_document(api: Api) -> None:
@@ -107,29 +115,40 @@ async def test_the_page_shows_types_fields_and_actions_without_loading_anything(
     assert targets <= set(re.findall(r'id="([^"]+)"', answer.text))
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_requests_made_from_the_document_are_answered_as_it_says(
-    url: str, mode: GenerationMode
-) -> None:
-    """The actions, then types while there is time, in an order that changes by the day."""
+def told_operations() -> list[Operation]:
     told = schemathesis.openapi.from_dict(openapi.document())
     operations = [one.ok() for one in told.get_all_operations() if isinstance(one, Ok)]
-    actions = [one for one in operations if "actions" in (one.tags or ()) and one.path != STREAMS]
-    others = [one for one in operations if "actions" not in (one.tags or ())]
-    start = int(time.time() / 86400) * 101 % len(others)
-    end = time.monotonic() + BUDGET
+    return [one for one in operations if one.path != STREAMS]
+
+
+def is_action(operation: Operation) -> bool:
+    return "actions" in (operation.tags or ())
+
+
+def test_all_operations_are_asked() -> None:
+    """Five of each type, and the actions."""
+    types = [one for one in told_operations() if not is_action(one)]
+    assert len(types) == 5 * len(RESOURCE_TYPES)
+    assert sum(1 for one in told_operations() if is_action(one)) > 40
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("part", ["actions", *range(PARTS)])
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_requests_made_from_the_document_are_answered_as_it_says(
+    url: str, mode: GenerationMode, part: str | int
+) -> None:
+    """All operations; those on types are much the same, and are asked less."""
+    operations = told_operations()
+    actions = [one for one in operations if is_action(one)]
+    types = [one for one in operations if not is_action(one)]
     session = requests.Session()
-    for at, operation in enumerate([*actions, *others[start:], *others[:start]]):
-        if at >= len(actions) and time.monotonic() > end:
-            break
+    for operation in actions if isinstance(part, str) else types[part::PARTS]:
 
         @settings(
-            max_examples=6 if at < len(actions) else 2,
+            max_examples=6 if isinstance(part, str) else 1,
             phases=[Phase.generate],
-            deadline=None,
             database=None,
-            derandomize=True,
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy(generation_mode=mode))
