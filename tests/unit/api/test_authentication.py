@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gzip
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -144,6 +145,23 @@ async def test_an_answer_without_end_is_cut(secured: Api, keystone: StandIn) -> 
     await ask(secured, keystone.token("root", "admin"))
     keystone.endless = True
     assert (await ask(secured, keystone.token("other", "admin"))).status == 503
+
+
+async def test_an_answer_that_unpacks_without_end_is_cut(secured: Api, keystone: StandIn) -> None:
+    await ask(secured, keystone.token("root", "admin"))
+    packed = gzip.compress(b" " * 64_000_000)
+    keystone.broken = web.Response(body=packed, headers={"content-encoding": "gzip"})
+    assert (await ask(secured, keystone.token("other", "admin"))).status == 503
+
+
+async def test_no_token_is_taken_where_keystone_leads(secured: Api, keystone: StandIn) -> None:
+    await ask(secured, keystone.token("root", "admin"))
+    async with standing_in() as elsewhere:
+        elsewhere.own, elsewhere.tokens = keystone.own, keystone.tokens
+        where = {"Location": f"{elsewhere.url}/v3/auth/tokens"}
+        keystone.broken = web.Response(status=307, headers=where)
+        assert (await ask(secured, keystone.token("other", "admin"))).status == 503
+        assert (elsewhere.asked, elsewhere.logins) == (0, 0)
 
 
 async def test_a_keystone_that_is_not_there_is_no_open_door(

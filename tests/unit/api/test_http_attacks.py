@@ -8,6 +8,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.unit.api.api_server import PROJECT, Api, serving
@@ -339,3 +340,41 @@ async def test_of_a_key_that_is_there_twice_all_see_the_same(api: Api) -> None:
     data = b'{"virtual-network": {"display_name": "a"}, "virtual-network": {"display_name": "b"}}'
     assert (await api.ask("PUT", f"/virtual-network/{uuid}", data=data)).status == 200
     assert (await api.show("virtual-network", uuid))["display_name"] == "b"
+
+
+async def test_a_range_of_many_parts_gets_the_whole(api: Api) -> None:
+    parts = ",".join(f"{at}-{at + 1}" for at in range(0, 12_000, 2))
+    for path in ("/openapi.json", "/documentation/index.html", "/"):
+        whole = await api.ask("GET", path)
+        answer = await api.ask("GET", path, headers={"range": f"bytes={parts}"})
+        assert (answer.status, answer.text) == (200, whole.text)
+
+
+async def test_no_path_leads_to_a_file(api: Api) -> None:
+    for path in (
+        "/documentation/../../etc/passwd",
+        "/documentation/..%2f..%2fetc/passwd",
+        "/documentation/%2e%2e/%2e%2e/etc/passwd",
+        "/documentation/..\\..\\etc\\passwd",
+        "/documentation//etc/passwd",
+        "/documentation/index.html/..",
+        "/documentation/other.html",
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        said = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        assert said.startswith(b"HTTP/1.1 404 "), (path, said)
+
+
+async def test_what_is_looked_for_is_no_pattern(api: Api) -> None:
+    """Filters and names are compared as they are: (a+)+$ costs nothing, and .* is nobody's name."""
+    name = "a" * 60
+    await api.create("virtual-network", **{**NETWORK, "fq_name": [*PROJECT, name]})
+    for pattern in (".*", "a*", "(a+)+$", "%", "a" * 59 + "_", "[a]"):
+        asked = quote(f'display_name=="{pattern}"')
+        found = await api.get(f"/virtual-networks?filters={asked}")
+        assert found == {"virtual-networks": []}, pattern
+        found = await api.get(f"/virtual-networks?fq_names={quote(':'.join([*PROJECT, pattern]))}")
+        assert found == {"virtual-networks": []}, pattern
