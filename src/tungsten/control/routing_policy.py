@@ -40,7 +40,7 @@ from .routing_policy_patterns import Pattern
 
 #: The families of the tables on which policies act.
 POLICY_FAMILIES = (INET, INET6)
-_REMEMBERED = 8192
+_REMEMBERED = 2048
 _LONGEST_SEGMENT = 255
 #: Words of the protocol condition that name who speaks; others name the sub-protocol.
 _PROTOCOLS = {

@@ -488,6 +488,22 @@ def test_many_routes_are_judged_anew_in_slices() -> None:
     assert len(cloud.keys("b")) == 500 - 256
 
 
+@pytest.mark.parametrize("count", [513, 3000])
+def test_many_sets_of_attributes_are_judged_in_slices(count: int) -> None:
+    cloud = with_policies(policy("p", term("accept", {"local_pref": 300})))
+    table = cloud.table("a")
+    for n in range(count):
+        key = prefix_from_text(f"10.{n >> 8}.{n & 255}.0/24")
+        table.add(key, Path(cloud.agent, attributes(med=n), 20, rd=RD))
+    for _ in range(3):
+        cloud.rib.process(2048)
+    cloud.rib.process()
+    found = [route.paths[0] for route in table.routes()]
+    assert {path.attributes.local_preference for path in found} == {300}
+    assert {path.attributes.med for path in found} == set(range(count))
+    assert len(cloud.keys("b")) == count
+
+
 # --- configuration
 
 

@@ -34,7 +34,8 @@ u32 TablePolicy::kind_of(Octets key) {
     return found.first->second;
 }
 
-u32 TablePolicy::verdict(AttributeStore &store, u32 attributes, const Speaker &speaker, u32 kind) {
+u32 TablePolicy::verdict(AttributeStore &store, u32 attributes, const Speaker &speaker, u32 kind,
+                         u32 &asked) {
     const u64 argument = u64(generation_) << 32 | u64(kind) << 21 | u64(speaker.sub_protocol) << 5 |
                          u64(speaker.protocol) << 1 | u64(speaker.replicated);
     const bool fits = kind < KINDS;
@@ -42,6 +43,7 @@ u32 TablePolicy::verdict(AttributeStore &store, u32 attributes, const Speaker &s
         if (const u32 known = store.recall(attributes, JUDGED, argument)) return store.hold(known);
         if (store.recall(attributes, REJECTED, argument)) return 0;
     }
+    ++asked;
     const u32 made = judge_(attributes, speaker, *fits_[kind]);
     if (fits) store.remember(attributes, made ? JUDGED : REJECTED, argument, made ? made : attributes);
     return made;
@@ -64,7 +66,7 @@ void Rib::judge(Route &r) {
         const Speaker speaker{path->source, path->extra ? extras_[path->extra].sub_protocol : u16(0),
                               static_cast<u8>(source.rank | source.bgp << 3), !path->primary()};
         const u32 made =
-            policy->judges() ? policy->verdict(attributes, said, speaker, kind) : attributes.hold(said);
+            policy->judges() ? policy->verdict(attributes, said, speaker, kind, asked_) : attributes.hold(said);
         settle(*path, made, !made);
         if (!path->next) return;
     }

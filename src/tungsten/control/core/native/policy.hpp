@@ -41,8 +41,9 @@ class TablePolicy {
     bool judges() const { return static_cast<bool>(judge_); }
     // Which conditions a route fits, as a number.
     u32 kind_of(Octets key);
-    // The attributes that result, owned by whoever asks; 0: rejected.
-    u32 verdict(AttributeStore &store, u32 attributes, const Speaker &speaker, u32 kind);
+    // The attributes that result, owned by whoever asks; 0: rejected. Counts in `asked` when the judge
+    // had to be asked.
+    u32 verdict(AttributeStore &store, u32 attributes, const Speaker &speaker, u32 kind, u32 &asked);
 
   private:
     u32 generation_ = 0;

@@ -13,6 +13,7 @@ namespace {
 constexpr u32 ROOM[5] = {8, 16, 24, 40, 264};
 const u8 ZERO[16] = {};
 constexpr std::size_t WALK = 16384; // routes looked at in one slice
+constexpr u32 ASKED = 512;          // verdicts that are asked for in one slice
 
 std::size_t record_size(u32 cls) { return sizeof(Route) - 8 + ROOM[cls % 5]; }
 
@@ -510,7 +511,14 @@ void Rib::process_batch(std::size_t limit) {
         else
             marked_.clear();
     }
-    for (const RouteId id : batch_) {
+    asked_ = 0;
+    for (std::size_t i = 0; i < batch_.size(); ++i) {
+        if (asked_ > ASKED) { // they stay marked, and take their turn again
+            marked_.insert(marked_.end(), batch_.begin() + static_cast<long>(i), batch_.end());
+            batch_.resize(i);
+            break;
+        }
+        const RouteId id = batch_[i];
         Route &r = route(id);
         r.state = static_cast<u8>(r.state & ~MARKED);
         if (tables[r.table].policy) judge(r);

@@ -251,6 +251,7 @@ class Rib {
     };
     std::vector<Departure> departures_;
     std::vector<u32> path_ids_;
+    u32 asked_ = 0; // how often a policy's judge was asked in this batch
     bool armed_ = false;
 };
 
