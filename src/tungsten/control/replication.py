@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 Copies = dict[tuple[Table, bytes, PathIdentity], Path]
 #: The fabric's own tables, and how long the prefix of a host is in them.
 FABRIC_TABLES = {"inet.0": 32, "inet6.0": 128}
+#: A path that would have more extended communities than this is not copied: whatever an instance
+#: exports, attributes can be written (RFC 4271 section 4.3: 65,535 octets).
+MOST_COMMUNITIES = 4096
 _BROADCAST = b"\xff" * 6
 _VRF_OF_VPN: dict[Family, Family] = {
     INET_VPN: INET,
@@ -222,6 +225,8 @@ class Replication:
         origin = communities.origin_vn_of(carried)
         if origin is None and config.network_index:
             carried.append(self.origin_vn(config.network_index))
+        if len(carried) > MOST_COMMUNITIES:
+            return
         attributes = _with_communities(path.attributes, tuple(carried))
         mine = communities.route_targets_of(carried)
         targets.update(mine)

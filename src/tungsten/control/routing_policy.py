@@ -42,6 +42,8 @@ from .routing_policy_patterns import Pattern
 POLICY_FAMILIES = (INET, INET6)
 _REMEMBERED = 2048
 _LONGEST_SEGMENT = 255
+#: A change after which a path had more communities than this is not made.
+MOST_COMMUNITIES = 1024
 #: Words of the protocol condition that name who speaks; others name the sub-protocol.
 _PROTOCOLS = {
     "xmpp": Protocol.XMPP,
@@ -131,11 +133,12 @@ class Change(Generic[C]):
             return held
         wanted: dict[C, None] = dict.fromkeys(held if self.only is None else self.only)
         wanted |= dict.fromkeys(self.added)
-        return tuple(
+        made = tuple(
             each
             for each in wanted
             if each not in self.removed and not any(p.matches(_text(each)) for p in self.patterns)
         )
+        return made if len(made) <= MOST_COMMUNITIES else held
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from .paths import ATTRIBUTES, NO_RD, Path, PathFlag, Protocol, Source, equal_co
 from .tables import Route, Table
 
 SUB_PROTOCOL = "static"
+MOST_COMMUNITIES = 512
 _log = structlog.get_logger("tungsten.control")
 
 
@@ -74,6 +75,8 @@ def static_route(entry: StaticRouteType) -> StaticRoute:
         plain = {communities.parse_community(text) for text in entry.community or ()}
     except ValueError as error:
         raise ValueError(f"community: {error}") from None
+    if len(targets) + len(plain) > MOST_COMMUNITIES:
+        raise ValueError(f"route_target, community: expected at most {MOST_COMMUNITIES} together")
     return StaticRoute(
         INET if network.version == 4 else INET6,
         pack_prefix(network.network_address.packed, network.prefixlen),

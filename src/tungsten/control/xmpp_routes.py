@@ -42,6 +42,8 @@ from .tables import Route, Table
 INGRESS_REPLICATION = 6
 EDGE_REPLICATION = 0x80
 MAX_LABEL = 0xFFFFFF
+#: Most communities, security groups and tags of a route together.
+MAX_COMMUNITIES = 512
 MAX_MPLS = 0xFFFFF
 #: Type of an erm-vpn route that is an agent's place in a tree; it never leaves the node.
 NATIVE = 0
@@ -116,6 +118,14 @@ def read_item(
         raise Refused("label", f"{item.id} in {instance.name} has label {hop.label}")
     if hop.label > MAX_LABEL or hop.l3_label > MAX_LABEL:
         raise Refused("label", f"{item.id} has label {hop.label}; expected up to {MAX_LABEL}")
+    count = len(item.security_groups) + len(hop.tags)
+    count += len(item.communities) if isinstance(item, InetItem) else 0
+    if count > MAX_COMMUNITIES:
+        raise Refused(
+            "communities",
+            f"{item.id} has {count} communities, security groups and tags; "
+            f"expected up to {MAX_COMMUNITIES}",
+        )
     next_hop = socket.inet_aton(hop.address)
     rd = NO_RD if master else b"\0\1" + next_hop + reporter.instance_id.to_bytes(2, "big")
     attributes = _attributes(item, hop, next_hop, asn, master)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -19,6 +20,8 @@ from tungsten.bgp.nlri import InclusiveMulticast, MacIp, prefix_from_text
 from tungsten.control.instances import InstanceConfig, Instances
 from tungsten.control.paths import ATTRIBUTES, NO_RD, Path, PathFlag, Protocol, Source
 from tungsten.control.tables import MASTER, Rib, Table
+from tungsten.control.xmpp_routes import Refused, Reporter, read_item
+from tungsten.xmpp.stanzas import InetItem, NextHop
 
 pytestmark = both_cores
 
@@ -168,6 +171,40 @@ def test_what_a_bgp_client_said_decides_in_another_network_too() -> None:
 
 def replace_med(said: PathAttributes, med: int) -> PathAttributes:
     return ATTRIBUTES.intern(structs.replace(said, med=med))
+
+
+def test_too_many_exports_do_no_harm_to_others() -> None:
+    """Attributes have 65,535 octets at most; what an instance exports may be more."""
+    cloud = two_networks()
+    many = frozenset(rt(number) for number in range(1, 9000))
+    cloud.put(replace(config("a", {1}, {1}, 4), exports=many))
+    for name in ("a", "b"):
+        path = Path(cloud.agent, attributes(), 20, rd=RD[:7] + name.encode())
+        cloud.table(name).add(PREFIX, path)
+    cloud.rib.process()
+    assert [route.key[7:8] for route in cloud.table(VPN).routes()] == [b"b"]
+    assert len(cloud.paths("a")) == 1
+    cloud.put(config("a", {1}, {1}, 4))
+    assert len(cloud.table(VPN)) == 2
+
+
+@pytest.mark.parametrize("count", [512, 513])
+def test_route_of_an_agent_has_so_many_communities_at_most(count: int) -> None:
+    cloud = two_networks()
+    instance = cloud.instances.get("a")
+    assert instance is not None
+    hop = NextHop(address="192.0.2.1", label=20, tags=(1, 2))
+    item = InetItem(
+        prefix="10.1.1.3/32",
+        next_hops=(hop,),
+        security_groups=tuple(range(1, count - 2)),
+        communities=("64512:1",),
+    )
+    if count <= 512:
+        assert read_item(item, Reporter(cloud.agent, 3), instance, 64512)
+    else:
+        with pytest.raises(Refused, match="513 communities, security groups and tags"):
+            read_item(item, Reporter(cloud.agent, 3), instance, 64512)
 
 
 def test_infeasible_path_is_not_copied() -> None:

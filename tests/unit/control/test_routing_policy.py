@@ -28,7 +28,7 @@ from tungsten.bgp.as_path import AS_SET, Segment, path_text, prepend
 from tungsten.bgp.families import INET6
 from tungsten.bgp.nlri import prefix_from_text
 from tungsten.control.paths import Path, PathFlag, Protocol, Source
-from tungsten.control.routing_policy import RoutingPolicy, problems
+from tungsten.control.routing_policy import MOST_COMMUNITIES, RoutingPolicy, problems
 from tungsten.control.routing_policy_config import place, routing_policy
 
 pytestmark = both_cores
@@ -235,6 +235,18 @@ def test_communities_are_added_removed_and_set() -> None:
     assert of(remove=["no-export", "64512:9"]) == (seven,)
     assert of(remove=["64512:*"]) == (communities.NO_EXPORT,)
     assert of(set=["64512:8", "accept-own"]) == (eight, communities.ACCEPT_OWN)
+
+
+def test_change_that_would_make_too_many_communities_is_not_made() -> None:
+    def added(count: int) -> int:
+        listed = [f"target:64512:{number}" for number in range(count)]
+        change = {"extcommunity": {"add": {"community": listed}}, "local_pref": 7}
+        found = updated(change)
+        assert found.local_preference == 7
+        return len(found.extended_communities)
+
+    assert added(MOST_COMMUNITIES) == MOST_COMMUNITIES
+    assert added(MOST_COMMUNITIES + 1) == 0
 
 
 def test_extended_communities_are_added_removed_and_set() -> None:

@@ -173,6 +173,12 @@ def test_a_static_route_is_no_way_to_a_next_hop() -> None:
         (StaticRouteType(prefix="10.9.0.0/16", next_hop="2001:db8::1"), "next_hop"),
         (StaticRouteType(prefix="::/0", next_hop="::1", route_target=["x"]), "route_target"),
         (StaticRouteType(prefix="::/0", next_hop="::1", community=["x"]), "community"),
+        (
+            StaticRouteType(
+                prefix="::/0", next_hop="::1", community=[f"1:{n}" for n in range(513)]
+            ),
+            "route_target, community",
+        ),
     ],
 )
 def test_an_unusable_entry_is_told_by_its_field(bad: StaticRouteType, field: str) -> None:

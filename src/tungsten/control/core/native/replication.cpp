@@ -8,6 +8,7 @@ namespace {
 
 enum MemoKind : u32 { EXPORTED = 1, IMPORTED = 2 };
 constexpr u32 WALK = 262144; // routes looked at in one slice
+constexpr u32 MOST_COMMUNITIES = 4096; // tungsten.control.replication
 
 u32 vrf_family(Family family) {
     return family == EVPN ? 2 : family == INET6_VPN || family == INET6 ? 1 : 0;
@@ -280,6 +281,7 @@ void Replication::from_vrf(const Route &route, const Path &path, const Instance 
     const Octets key = route.key();
     if (table.family == EVPN && !may_leave(key)) return;
     const u32 told = exported(path.attributes, instance);
+    if (!told) return;
     const Attributes &a = rib_.attributes[told], &own = rib_.attributes[path.attributes];
     if (!a.targets) {
         rib_.attributes.release(told);
@@ -402,7 +404,7 @@ u32 Replication::with_communities(u32 attributes, u32 kind, u64 argument, Octets
     return made;
 }
 
-// The set with what an instance's exports add; owned.
+// The set with what an instance's exports add; owned. 0 if that is too much.
 u32 Replication::exported(u32 attributes, const Instance &instance) {
     AttributeStore &store = rib_.attributes;
     if (const u32 known = store.recall(attributes, EXPORTED, instance.recipe)) return store.hold(known);
@@ -417,6 +419,7 @@ u32 Replication::exported(u32 attributes, const Instance &instance) {
     }
     if (!a.has(HAS_ORIGIN_VN) && instance.network_index)
         put64(carried_.room(8), origin_vn(instance.network_index));
+    if (carried_.size() > MOST_COMMUNITIES * 8) return 0;
     return with_communities(attributes, EXPORTED, instance.recipe, carried_.view());
 }
 
