@@ -25,12 +25,15 @@ from tests.unit.compiler.intent import (
     rule,
     system,
     targets,
+    uid,
     update_in,
 )
 
 from tungsten.compiler.pools import POOLS
 from tungsten.compiler.service import CompilerService
-from tungsten.model import Resource, RoutingInstance
+from tungsten.model import Ref, Resource, RoutingInstance
+from tungsten.model.networks import RoutingPolicyType
+from tungsten.model.routing_policies import RoutingPolicy
 from tungsten.model.traffic import AddressType
 from tungsten.store.base import Transaction
 from tungsten.store.records import from_record, to_record
@@ -68,8 +71,9 @@ class World:
         target = self.here.get(key)
         return target is not None and any(
             ref.uuid == target.uuid
-            for vmi in self.here.values()
-            for ref in getattr(vmi, "virtual_network_refs", ())
+            for other in self.here.values()
+            for field in ("virtual_network_refs", "routing_policy_refs")
+            for ref in getattr(other, field, ())
         )
 
 
@@ -77,16 +81,28 @@ Edit = Callable[[World, Transaction], None]
 LISTS = ("route_target_list", "import_route_target_list", "export_route_target_list")
 
 
-def put_network(i: int, lists: tuple[tuple[int, ...], ...], snat: bool) -> Edit:
+def put_network(
+    i: int, lists: tuple[tuple[int, ...], ...], snat: bool, policies: tuple[int, ...]
+) -> Edit:
     said: dict[str, Any] = {
         name: targets(*(f"target:65000:{n}" for n in numbers))
         for name, numbers in zip(LISTS, lists, strict=True)
     }
 
     def edit(world: World, tx: Transaction) -> None:
+        there = [world.here[f"rp{n}"] for n in policies if f"rp{n}" in world.here]
+        attr = RoutingPolicyType(sequence=f"{i}.0")
+        said["routing_policy_refs"] = [Ref(each.fq_name, each.uuid, attr) for each in there]
         world.put(tx, f"vn{i}", lambda life: network(f"vn{i}", life=life, fabric_snat=snat, **said))
 
     return edit
+
+
+def put_policy(i: int) -> Edit:
+    def make(life: int) -> RoutingPolicy:
+        return RoutingPolicy(uuid=uid("rp", f"rp{i}", life), fq_name=[*TENANT, f"rp{i}"])
+
+    return lambda world, tx: world.put(tx, f"rp{i}", make)
 
 
 def put_interface(i: int, on: tuple[int, ...]) -> Edit:
@@ -147,13 +163,16 @@ def meddle(i: int) -> Edit:
 INDEX = st.integers(0, 2)
 NUMBERS = st.lists(st.integers(1, 3), max_size=2, unique=True).map(tuple)
 EDITS = st.one_of(
-    st.builds(put_network, INDEX, st.tuples(NUMBERS, NUMBERS, NUMBERS), st.booleans()),
+    st.builds(put_network, INDEX, st.tuples(NUMBERS, NUMBERS, NUMBERS), st.booleans(), NUMBERS),
+    st.builds(put_policy, st.integers(1, 3)),
     st.builds(put_interface, INDEX, st.lists(INDEX, max_size=2, unique=True).map(tuple)),
     st.builds(put_group, INDEX, st.lists(st.integers(0, 3), max_size=3).map(tuple)),
     st.builds(put_system, st.sampled_from([64512, 64999, 4200000000])),
     st.builds(put_target, st.integers(1, 3)),
     st.builds(meddle, INDEX),
-    st.builds(drop, st.sampled_from([f"{k}{i}" for k in ("vn", "vmi", "sg") for i in range(3)])),
+    st.builds(
+        drop, st.sampled_from([f"{k}{i}" for k in ("vn", "vmi", "sg", "rp") for i in range(3)])
+    ),
 )
 #: Batches of transactions; the compiler catches up, or is started anew, after each batch.
 BATCHES = st.lists(st.tuples(st.lists(EDITS, min_size=1, max_size=6), st.booleans()), max_size=6)
