@@ -36,7 +36,7 @@ from tungsten.xmpp.stanzas import (
 from .tables import Route, Table
 
 MESSAGE_BYTES = 256 * 1024
-#: Routes times members that are sent in one go: what a large network can be told of 32 routes.
+#: Routes times members that are sent in one go, unless one message for each member is more.
 DELIVERIES_PER_FLUSH = 65536
 
 
@@ -260,10 +260,13 @@ class RibOut:
             bits = pending & ready
             if not bits:
                 continue
-            if left <= 0:
+            # A message that is not full costs each member as much as one that is.
+            deliveries = bits.bit_count()
+            full = batch and len(batch) % ITEMS_PER_UPDATE == 0
+            if full and left < deliveries * ITEMS_PER_UPDATE:
                 return batch, True
             batch.append((key, bits))
-            left -= bits.bit_count()
+            left -= deliveries
         return batch, False
 
     def _send_group(self, group: int, encoded: list[bytes], most: int) -> None:

@@ -5,10 +5,10 @@ bytes, keeps one timer for the session's deadline, makes the TLS handshake, deco
 tells its :class:`Handler`. A handler that raises :class:`~tungsten.xmpp.errors.ProtocolError`
 closes that session with the error and no other.
 
-Writes are gathered and handed to the socket once per turn of the event loop. When the peer
-reads slower than we write, ``writable`` turns false and stays so until the backlog has
-drained (:meth:`Handler.writable` tells); a sender that heeds it holds no more than one batch
-per peer. A peer that drains nothing for ``stall_time`` is closed.
+Writes are gathered and handed to the socket once per turn of the event loop
+(:mod:`tungsten.xmpp.outbox`). When the peer reads slower than we write, ``writable`` turns false
+and stays so until the backlog has drained (:meth:`Handler.writable` tells); a sender that heeds it
+holds no more than one batch per peer. A peer that drains nothing for ``stall_time`` is closed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from xml.etree.ElementTree import Element
 import structlog
 
 from .errors import ProtocolError
+from .outbox import Outbox, WriteTurn
 from .stanzas import Stanza, StanzaDecoder, encode
 from .stream import (
     Closed,
@@ -50,6 +51,8 @@ class TransportOptions:
     stall_time: float = 60.0
     pending_per_source: int = 64
     pending_total: int = 1024
+    pending_grace: float = 2.0
+    pending_most: int = 16384
     tcp_user_timeout: float = 15.0
     tls: TlsFiles | None = None
     handshake_time: float = 10.0
@@ -85,6 +88,7 @@ class Connection(asyncio.Protocol):
         handler: Handler,
         options: TransportOptions,
         on_end: Callable[[Connection], None],
+        turn: WriteTurn | None = None,
     ) -> None:
         self.session = session
         self.address = ""
@@ -100,7 +104,9 @@ class Connection(asyncio.Protocol):
         self._on_end = on_end
         self._decoder = StanzaDecoder()
         self._transport: asyncio.Transport | None = None
+        self._outbox: Outbox | None = None
         self._loop = asyncio.get_running_loop()
+        self._turn = turn or WriteTurn()
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = False
         self._told = False
@@ -130,7 +136,7 @@ class Connection(asyncio.Protocol):
     @property
     def backlog(self) -> int:
         """Bytes that the socket has not taken yet."""
-        return self._transport.get_write_buffer_size() if self._transport else 0
+        return self._outbox.backlog if self._outbox is not None else 0
 
     def send(self, stanza: Stanza) -> None:
         """Encode and queue a stanza. Raises :class:`UsageError` when not established."""
@@ -142,7 +148,7 @@ class Connection(asyncio.Protocol):
         self.session.send(*data)
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._turn.add(self._flush)
 
     def close(self, condition: str = "", text: str = "") -> None:
         """End the session; a ``condition`` of RFC 6120 4.9.3 is told to the remote."""
@@ -164,7 +170,7 @@ class Connection(asyncio.Protocol):
         """Start the session."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(self._options.high_water, self._options.low_water)
+        self._outbox = Outbox(transport, gathering=True)
         name = transport.get_extra_info("peername")
         if name:
             self.address, self.endpoint = name[0], f"{name[0]}:{name[1]}"
@@ -191,7 +197,7 @@ class Connection(asyncio.Protocol):
         if exc is not None and events:
             events = [Closed("", f"connection lost: {exc}", ours=False)]
         self._handle(events)
-        self._transport = None
+        self._transport = self._outbox = None
         if self._handshake is not None:
             self._handshake.cancel()
         if self._timer is not None:
@@ -199,16 +205,15 @@ class Connection(asyncio.Protocol):
         self._on_end(self)
 
     def pause_writing(self) -> None:
-        """The backlog is over the high water mark."""
-        self.writable = False
-        self._stalled_since = self._loop.time()
-        self._stalled_at = self.backlog
+        """The socket is full."""
+        if self._outbox is not None:
+            self._outbox.pause()
 
     def resume_writing(self) -> None:
-        """The backlog is under the low water mark."""
-        self.writable = True
-        if self.established:
-            self._handler.writable(self)
+        """The socket takes more."""
+        if self._outbox is not None:
+            self._outbox.resume()
+            self._settle_backlog(self._outbox)
 
     def _handle(self, events: list[Event]) -> None:
         for event in events:
@@ -263,7 +268,7 @@ class Connection(asyncio.Protocol):
     def _settled(self) -> None:
         """The stream is open: this connection waits for nothing any more."""
 
-    def _turn(self) -> contextlib.AbstractAsyncContextManager[object]:
+    def _handshake_turn(self) -> contextlib.AbstractAsyncContextManager[object]:
         """Handshakes take turns where many come at once."""
         return contextlib.nullcontext()
 
@@ -271,7 +276,7 @@ class Connection(asyncio.Protocol):
         files = self._options.tls
         assert files is not None
         try:
-            async with self._turn():
+            async with self._handshake_turn():
                 wrapped = await self._loop.start_tls(
                     plain,
                     self,
@@ -291,7 +296,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._handshake = None
         self._transport = wrapped
-        wrapped.set_write_buffer_limits(self._options.high_water, self._options.low_water)
+        self._outbox = Outbox(wrapped, gathering=False)
         self.proven = names_of(wrapped.get_extra_info("ssl_object"))
         self.session.secured(self._loop.time())
         self._flush()
@@ -312,13 +317,27 @@ class Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flushing = False
-        output = self.session.take_output()
-        if self._transport is None:
+        parts, outbox = self.session.take_parts(), self._outbox
+        if outbox is None or self._transport is None:
             return
-        if output and not self._transport.is_closing():
-            self._transport.write(output)
-        if self.session.state is State.CLOSED and not self._transport.is_closing():
-            self._transport.close()
+        if parts:
+            outbox.send(parts)
+        self._settle_backlog(outbox)
+
+    def _settle_backlog(self, outbox: Outbox) -> None:
+        """Say whether the peer keeps up, and end a session that has said its last words."""
+        if self.session.state is State.CLOSED:
+            if not outbox.size and self._transport is not None:
+                self._transport.close()
+        elif self.writable:
+            if outbox.size > self._options.high_water:
+                self.writable = False
+                self._stalled_since = self._loop.time()
+                self._stalled_at = self.backlog
+        elif outbox.size <= self._options.low_water:
+            self.writable = True
+            if self.established:
+                self._handler.writable(self)
 
     def _arm(self) -> None:
         if self._timer is not None:

@@ -270,9 +270,12 @@ class Session:
 
     def take_output(self) -> bytes:
         """Bytes to send, handed over once."""
-        output = b"".join(self._output)
-        self._output.clear()
-        return output
+        return b"".join(self.take_parts())
+
+    def take_parts(self) -> list[bytes]:
+        """The same in the parts that it was made of, which may be shared with other sessions."""
+        parts, self._output = self._output, []
+        return parts
 
     def _frame(self, frame: Frame, now: float, events: list[Event]) -> State:
         if frame.kind is FrameKind.HEADER:

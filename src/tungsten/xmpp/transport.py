@@ -23,6 +23,7 @@ import structlog
 
 from .connection import Connection, Handler, TransportOptions
 from .errors import UsageError
+from .outbox import WriteTurn
 from .stanzas import Stanza
 from .stream import (
     CONTROL_JID,
@@ -55,11 +56,14 @@ class XmppServer:
         self.options = options or TransportOptions()
         self.connections: set[Connection] = set()
         self.refused: Counter[str] = Counter()
-        #: Connections that have not opened their stream, and how many of them an address has.
-        self._pending: dict[Connection, str] = {}
+        #: Connections that have not opened their stream; how many of them an address has; and
+        #: when those came that have sent no header at all, the oldest first.
+        self._pending: set[Connection] = set()
         self._sources: Counter[str] = Counter()
+        self._silent: dict[Connection, float] = {}
         #: Limits how many handshakes run at once.
         self.handshakes = asyncio.Semaphore(self.options.handshakes)
+        self.write_turn = WriteTurn()
         self._handler = handler
         self._server: asyncio.Server | None = None
         self._idle = asyncio.Event()
@@ -106,23 +110,41 @@ class XmppServer:
             self._idle.set()
 
     def admit(self, connection: Connection) -> str:
-        """Why a fresh connection is too many; empty when it may wait for its stream header."""
-        if len(self._pending) >= self.options.pending_total:
-            return f"{len(self._pending)} connections wait for their stream header"
+        """Why a fresh connection is too many; empty when it may wait for its stream header.
+
+        When all places are taken, it takes that of the oldest which has said nothing for
+        ``pending_grace``. Agents that come back all at once are accepted in one go, before the
+        first of them is read: they have places until they have had time to speak.
+        """
         same = self._sources[connection.address]
         if same >= self.options.pending_per_source:
             return f"{same} connections of {connection.address} wait for their stream header"
-        self._pending[connection] = connection.address
+        now = asyncio.get_running_loop().time()
+        if len(self._pending) >= self.options.pending_total:
+            oldest, since = next(iter(self._silent.items()), (None, now))
+            if oldest is not None and now - since >= self.options.pending_grace:
+                self.refused["too-many-pending"] += 1
+                oldest.close("resource-constraint", "no stream header, and others want the place")
+                self.settle(oldest)
+            elif len(self._pending) >= self.options.pending_most:
+                return f"{len(self._pending)} connections wait for their stream header"
+        self._pending.add(connection)
+        self._silent[connection] = now
         self._sources[connection.address] += 1
         return ""
 
+    def heard(self, connection: Connection) -> None:
+        """A connection has sent a stream header; TLS may still be to come."""
+        self._silent.pop(connection, None)
+
     def settle(self, connection: Connection) -> None:
         """A connection has opened its stream, or is gone."""
-        address = self._pending.pop(connection, None)
-        if address is not None:
-            self._sources[address] -= 1
-            if not self._sources[address]:
-                del self._sources[address]
+        if connection in self._pending:
+            self._pending.discard(connection)
+            self._silent.pop(connection, None)
+            self._sources[connection.address] -= 1
+            if not self._sources[connection.address]:
+                del self._sources[connection.address]
 
 
 class _ServerConnection(Connection):
@@ -135,13 +157,13 @@ class _ServerConnection(Connection):
         options: TransportOptions,
         server: XmppServer,
     ) -> None:
-        super().__init__(session, handler, options, server.forget)
+        super().__init__(session, handler, options, server.forget, server.write_turn)
         self._owner = server
 
     def _settled(self) -> None:
         self._owner.settle(self)
 
-    def _turn(self) -> contextlib.AbstractAsyncContextManager[object]:
+    def _handshake_turn(self) -> contextlib.AbstractAsyncContextManager[object]:
         return self._owner.handshakes
 
     def _refused(self, reason: str) -> None:
@@ -158,8 +180,12 @@ class _ServerConnection(Connection):
     def data_received(self, data: bytes) -> None:
         established = self.established
         super().data_received(data)
-        closed = self.session.state is State.CLOSED and not established
-        if closed and self.last_error and not self.last_error.startswith("tls-"):
+        if established:
+            return
+        if self.session.peer:
+            self._owner.heard(self)
+        closed, error = self.session.state is State.CLOSED, self.last_error
+        if closed and error and not error.startswith("tls-"):
             self._owner.refused[self.last_error.partition(":")[0]] += 1
             _log.warning("xmpp_refused", address=self.address, reason=self.last_error)
 

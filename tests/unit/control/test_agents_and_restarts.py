@@ -364,7 +364,7 @@ async def test_slow_reader_does_not_delay_others_and_gets_the_newest(
     connection = world.service.peers.agents["c2"].connection
     assert connection is not None
     await until(lambda: instance_name("a") in world.service.peers.agents["c2"].subscriptions)
-    connection.pause_writing()
+    connection.writable = False
     one.publish("a", "10.1.1.3/32", 20)
     await until(lambda: one.prefixes("a"))
     one.publish("a", "10.1.1.3/32", 21)
@@ -375,7 +375,8 @@ async def test_slow_reader_does_not_delay_others_and_gets_the_newest(
     await asyncio.sleep(0.05)
     assert not two.prefixes("a")
     heard = len(two.heard)
-    connection.resume_writing()
+    connection.writable = True
+    world.service.peers.writable(connection)
     await until(lambda: two.prefixes("a") == {"10.1.1.3/32"})
     item = two.route("a", "10.1.1.3/32")
     assert isinstance(item, InetItem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -75,7 +76,7 @@ async def bench(authority: Authority) -> AsyncIterator[Bench]:
 
 async def bystander(bench: Bench) -> Host:
     host = await bench.client("bystander", bench.authority.client("bystander"))
-    await until(lambda: "bystander" in bench.recorder.up)
+    await until(lambda: "bystander" in bench.recorder.up and host.ups)
     return host
 
 
@@ -227,10 +228,11 @@ async def test_handshakes_that_stall_end_and_hold_up_nobody(authority: Authority
         stalled.append((reader, writer))
     host = await bystander(bench)
     await until(
-        lambda: bench.server.refused["tls-handshake"] + bench.server.refused["tls-timeout"] == 24
+        lambda: bench.server.refused["tls-handshake"] + bench.server.refused["tls-timeout"] >= 24
     )
     for reader, writer in stalled:
-        assert await reader.read() == b""
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
         writer.close()
     assert unharmed(bench, host)
     await bench.stop()

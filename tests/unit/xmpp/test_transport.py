@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -304,3 +305,57 @@ async def test_hold_time_passes_on_both_ends_of_a_dead_path(
     await until(lambda: host.closed)
     assert host.closed[0] == "connection-timeout: nothing received for the hold time of 0.4 s"
     await until(lambda: [each for each in recorder.down if each[0] == "c1"])
+
+
+async def test_agents_that_come_back_all_at_once_are_all_let_in(recorder: Recorder) -> None:
+    """More than there are places for silent ones: all are accepted before one is read."""
+    server = XmppServer("127.0.0.1", 0, recorder, options=TransportOptions(pending_total=20))
+    await server.start()
+    sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
+    try:
+        for number, each in enumerate(sockets):
+            each.sendall(HEADER % b"host%d" % number)
+        await until(lambda: len(recorder.up) == 60)
+        assert not server.refused
+    finally:
+        for each in sockets:
+            each.close()
+        await server.stop()
+
+
+async def test_a_silent_connection_gives_its_place_to_one_that_comes(recorder: Recorder) -> None:
+    options = TransportOptions(pending_total=3, pending_grace=0.1)
+    server = XmppServer("127.0.0.1", 0, recorder, options=options)
+    await server.start()
+    silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+    try:
+        await until(lambda: len(server.connections) == 3)
+        await asyncio.sleep(0.15)
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(HEADER % b"quick")
+        await until(lambda: "quick" in recorder.up)
+        async with asyncio.timeout(10):
+            told = await silent[0][0].read()
+        assert b"others want the place" in told
+        assert server.refused == {"too-many-pending": 1}
+        assert not silent[1][0].at_eof()
+        writer.close()
+    finally:
+        for _, each in silent:
+            each.close()
+        await server.stop()
+
+
+async def test_so_many_silent_connections_and_no_more(recorder: Recorder) -> None:
+    options = TransportOptions(pending_total=3, pending_most=5)
+    server = XmppServer("127.0.0.1", 0, recorder, options=options)
+    await server.start()
+    silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(6)]
+    try:
+        async with asyncio.timeout(10):
+            told = await silent[5][0].read()
+        assert b"5 connections wait for their stream header" in told
+    finally:
+        for _, each in silent:
+            each.close()
+        await server.stop()
