@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ from typing import Any, Protocol
 import structlog
 from prometheus_client import Counter
 
+from tungsten.process.collector import keep_collections_short
 from tungsten.process.settings import LogSettings
 
 log = structlog.get_logger("tungsten.process")
@@ -31,6 +33,11 @@ UNCAUGHT = Counter(
 )
 #: Seconds each service has to stop before the process goes on without it.
 STOP_TIMEOUT = 10.0
+
+
+#: Objects made between two looks for garbage of the youngest kind: Python's own number is for
+#: programs that make few. A list of 10,000 objects takes a quarter less time with this one.
+YOUNG_OBJECTS = 10_000
 
 
 class Service(Protocol):
@@ -106,6 +113,8 @@ def _on_uncaught(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
 
 async def serve(name: str, services: Sequence[Service]) -> int:
     """Run services until a signal; returns the exit status."""
+    gc.set_threshold(YOUNG_OBJECTS)
+    keep_collections_short()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_on_uncaught)
     stopping = asyncio.Event()
