@@ -1,4 +1,4 @@
-"""The control node and many agents: ``python -m bench.control_agents [AGENTS]``.
+"""The control node and many agents: ``python -m bench.control_agents [AGENTS [MANY [ROUNDS]]]``.
 
 A real ``tungsten control`` on a store with virtual-routers, networks, ports and addresses; agents
 on loopback addresses, all of them in this process, which speaks the project's own XMPP and counts
@@ -327,7 +327,7 @@ class Fleet:
 
 async def converge(fleet: Fleet, speaker: Speaker) -> dict[str, float]:
     """All agents publish at once; every member hears of every route."""
-    begun, cpu = time.monotonic(), speaker.cpu()
+    begun, cpu, own = time.monotonic(), speaker.cpu(), _own_cpu()
     await fleet.connect(range(fleet.shape.agents))
     connected = time.monotonic() - begun
     before = fleet.octets
@@ -340,9 +340,15 @@ async def converge(fleet: Fleet, speaker: Speaker) -> dict[str, float]:
         "connect": connected,
         "converge": spent,
         "cpu": speaker.cpu() - cpu,
+        "generator": _own_cpu() - own,
         "octets": fleet.octets - before,
         "rss": speaker.memory()["VmRSS"],
     }
+
+
+def _own_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 async def changes(fleet: Fleet) -> list[float]:
@@ -491,8 +497,11 @@ def reconnecting(agents: int, again: int) -> dict[str, float]:
         async def run() -> dict[str, float]:
             async with alive(Fleet(shape, speaker.port)) as fleet:
                 found = await converge(fleet, speaker)
+                cpu = speaker.cpu()
                 found["storm"] = await storm(fleet, range(again))
+                found["storm_cpu"] = speaker.cpu() - cpu
                 await asyncio.sleep(10)
+                found["idle"] = await idle(fleet, speaker, 12)
                 found["lost"] = fleet.lost
                 return found
 
@@ -500,29 +509,41 @@ def reconnecting(agents: int, again: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run all three and leave a report."""
-    agents = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    many = int(sys.argv[2]) if len(sys.argv) > 2 else 10000
+    """Run all three, some rounds, and leave a report."""
+    given = [int(text) for text in sys.argv[1:]]
+    agents, many, rounds = (*given, *(2000, 10000, 3)[len(given) :])
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    one, wide, back = one_network(agents), spread(agents), reconnecting(many, many // 10)
+    ones, wides, backs = [], [], []
+    for _ in range(rounds):
+        ones.append(one_network(agents))
+        wides.append(spread(agents))
+        backs.append(reconnecting(many, many // 10))
+
+    def measure(metric: str, unit: str, found: list[dict[str, float]], key: str) -> Measure:
+        return Measure(metric, unit, [each[key] for each in found], {})
+
+    one, wide = f"{agents} agents, 1 network", f"{agents} agents, 2 of {agents // 10} networks each"
+    back = f"{many} agents, {many // 10} come back at once"
+    floor = {"C that writes the same": [each["floor"] for each in ones]}
+    lost = [sum(found["lost"] for found in group) for group in zip(ones, wides, backs, strict=True)]
     measures = [
-        Measure(
-            f"{agents} agents, 1 network: all routes at all", "s", [one["converge"]],
-            {"C that writes the same": [one["floor"]]},
-        ),
-        Measure(f"{agents} agents, 1 network: CPU", "s", [one["cpu"]], {}),
-        Measure("one change at all members, median", "ms", [one["change"]], {}),
-        Measure("one change at all members, p99", "ms", [one["change99"]], {}),
-        Measure(f"{agents} agents, 2 of {agents // 10} networks each", "s", [wide["converge"]], {}),
-        Measure("the same: CPU", "s", [wide["cpu"]], {}),
-        Measure("the same: resident", "MB", [wide["rss"]], {}),
-        Measure("the same, idle, keepalives of 3 s", "% CPU", [wide["idle"]], {}),
-        Measure(f"{many // 10} of {many} come back at once", "s", [back["storm"]], {}),
-        Measure(
-            "sessions lost of all others", "", [one["lost"] + wide["lost"] + back["lost"]], {}
-        ),
-    ]  # fmt: skip
+        Measure(f"{one}: all routes at all", "s", [each["converge"] for each in ones], floor),
+        measure(f"{one}: CPU", "s", ones, "cpu"),
+        measure(f"{one}: CPU of the agents", "s", ones, "generator"),
+        measure("one change at all members, median", "ms", ones, "change"),
+        measure("one change at all members, p99", "ms", ones, "change99"),
+        measure(f"{wide}: converged", "s", wides, "converge"),
+        measure(f"{wide}: CPU", "s", wides, "cpu"),
+        measure(f"{wide}: resident", "MB", wides, "rss"),
+        measure(f"{wide}: idle, keepalives of 3 s", "% CPU", wides, "idle"),
+        measure(f"{many} agents: CPU until converged", "s", backs, "cpu"),
+        measure(f"{many} agents: resident", "MB", backs, "rss"),
+        measure(f"{many} agents: idle, keepalives of 3 s", "% CPU", backs, "idle"),
+        measure(f"{back}: have all again", "s", backs, "storm"),
+        measure(f"{back}: CPU", "s", backs, "storm_cpu"),
+        Measure("sessions lost of all others", "", lost, {}),
+    ]
     publish("control-agents", measures)
 
 
