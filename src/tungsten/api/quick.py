@@ -12,6 +12,7 @@ that only this process writes. Whatever is not an ordinary read that succeeds is
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,7 +68,8 @@ def reading(target: str, query: str, base: str) -> tuple[str, str, Showing]:
     Raises KeyError, ValueError for what is no read of an object.
     """
     type_, uuid = target.strip("/").split("/")
-    return RESOURCE_TYPES[type_].name, uuid, showing(QueryParams(query), base)
+    how = showing(QueryParams(query), base) if query else Showing(Hrefs(base), None, True, True)
+    return RESOURCE_TYPES[type_].name, uuid, how
 
 
 def showing(query: QueryParams, base: str) -> Showing:
@@ -99,7 +101,7 @@ class QuickReads:
         self._trace = trace
         self._is_host = is_host
         self._count = count
-        self._kept: dict[tuple[bytes, bytes], _Kept] = {}
+        self._kept: OrderedDict[tuple[bytes, bytes], _Kept] = OrderedDict()
         self._bytes = 0
 
     def answer(self, scheme: str, target: bytes, headers: Headers) -> tuple[bytes, bytes] | None:
@@ -164,5 +166,5 @@ class QuickReads:
         self._kept[key] = kept
         self._bytes += len(kept.sent) + len(key[1]) + OVERHEAD
         while self._bytes > KEPT:
-            oldest = next(iter(self._kept))
-            self._bytes -= len(self._kept.pop(oldest).sent) + len(oldest[1]) + OVERHEAD
+            oldest, gone = self._kept.popitem(last=False)
+            self._bytes -= len(gone.sent) + len(oldest[1]) + OVERHEAD

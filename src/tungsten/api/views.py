@@ -8,15 +8,18 @@ What an object does not have is absent; there are no empty lists and no nulls.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
 
 from tungsten.api.bodies import Json
 from tungsten.api.references import Mirror
-from tungsten.model import Resource, resource_type, type_of
+from tungsten.model import Field, Resource, resource_type, type_of
 from tungsten.store.base import Record, Snapshot
 from tungsten.store.records import RawRef, from_record, held_refs, members, to_record
+
+_COPIED = ""
 
 ALWAYS = frozenset({"id_perms", "perms2"})
 
@@ -68,7 +71,6 @@ def body(record: Record, hrefs: Hrefs, mirror: Mirror, fields: Iterable[str] | N
     Values are as they are stored, JSON text that is only copied into the answer, where nothing
     has to be added to them.
     """
-    declared = resource_type(record.type)
     wanted = None if fields is None else ALWAYS | set(fields)
     said: Mapping[str, msgspec.Raw] = members(record)
     mirrored = wanted is None or not mirror.fields.isdisjoint(wanted)
@@ -82,17 +84,34 @@ def body(record: Record, hrefs: Hrefs, mirror: Mirror, fields: Iterable[str] | N
         (None if parent_type is None else msgspec.json.decode(parent_type), record.parent),
         hrefs,
     )
+    ways = _ways(record.type)
     for key, value in said.items():
-        if wanted is not None and key not in wanted:
+        way = ways.get(key)
+        if way is None or (wanted is not None and key not in wanted):
             continue
-        link = declared.references.get(key)
-        if link is not None:
+        if not way:
+            shown.setdefault(key, value)
+        elif isinstance(way, str):
             refs = held_refs(record, key, value)
             if refs:
-                shown[key] = [reference(ref, link.target, hrefs) for ref in refs]
-        elif key in declared.properties and key not in shown:
-            shown[key] = in_key_order(declared.properties[key].collection, value)
+                shown[key] = [reference(ref, way, hrefs) for ref in refs]
+        else:
+            shown.setdefault(key, in_key_order(way, value))
     return shown
+
+
+@cache
+def _ways(type_: str) -> dict[str, str | Field]:
+    """How each member of a type is shown: the type that references lead to, or the property.
+
+    :data:`_COPIED` stands for a property whose text is only copied.
+    """
+    declared = resource_type(type_)
+    mapped = {
+        name: field if getattr(field.collection, "key", None) else _COPIED
+        for name, field in declared.properties.items()
+    }
+    return {**mapped, **{name: one.target for name, one in declared.references.items()}}
 
 
 def _with_mirrored(record: Record, mirror: Mirror) -> tuple[Mapping[str, msgspec.Raw], Record]:
@@ -109,11 +128,10 @@ def reference(ref: RawRef, target: str, hrefs: Hrefs) -> Json:
     return hrefs.put(shown, target, ref.uuid)
 
 
-def in_key_order(collection: Any, value: msgspec.Raw) -> Any:
-    """The entries of a map property in the order of their keys; any other value as it is."""
-    key = getattr(collection, "key", None)
-    if key is None:
-        return value
+def in_key_order(field: Field, value: msgspec.Raw) -> Any:
+    """The entries of a map property in the order of their keys."""
+    collection: Any = field.collection
+    key = collection.key
     said = msgspec.json.decode(value)
     if not isinstance(said, dict):
         return value

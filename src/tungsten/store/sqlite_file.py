@@ -85,6 +85,8 @@ def encode_name(fq_name: tuple[str, ...]) -> bytes:
 
 def decode_name(data: bytes) -> tuple[str, ...]:
     """The inverse of :func:`encode_name`."""
+    if b"\1" not in data:
+        return tuple(data.decode().split("\0"))
     return tuple(
         part.replace(b"\1\1", b"\0").replace(b"\1\2", b"\1").decode() for part in data.split(b"\0")
     )

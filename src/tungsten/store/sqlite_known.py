@@ -7,6 +7,7 @@ transactions just before them wrote. Only the writer changes the file, so it kno
 from __future__ import annotations
 
 import sqlite3
+from collections import OrderedDict
 
 from tungsten.store.base import Record
 from tungsten.store.sqlite_file import SCHEMA_VERSION
@@ -22,15 +23,17 @@ class Known:
     """Records as the writer's connection would read them, the least used ones forgotten."""
 
     def __init__(self) -> None:
-        self._records: dict[str, Record] = {}
+        #: The least used first; a plain dict takes longer and longer to find its first entry when
+        #: it is always the first that goes.
+        self._records: OrderedDict[str, Record] = OrderedDict()
         self._uuids: dict[tuple[str, tuple[str, ...]], str] = {}
         self._bytes = 0
 
     def get(self, uuid: str) -> Record | None:
         """A record that is known; None says nothing."""
-        record = self._records.pop(uuid, None)
+        record = self._records.get(uuid)
         if record is not None:
-            self._records[uuid] = record
+            self._records.move_to_end(uuid)
         return record
 
     def find(self, type_: str, fq_name: tuple[str, ...]) -> Record | None:

@@ -96,15 +96,15 @@ def _from_row(row: _Row) -> Record:
     if _sum(row[:-1]) != checksum:
         raise StoreUnusable(f"record {uuid} is damaged in the file: restore it from a backup")
     return Record(
-        uuid=uuid,
-        type=type_,
-        fq_name=decode_name(fq_name),
-        parent=parent,
-        edges=tuple(Edge(*edge) for edge in _edges_decoder.decode(edges)),
-        body=body,
-        provenance=provenance,
-        created=created,
-        revision=revision,
+        uuid,
+        type_,
+        decode_name(fq_name),
+        parent,
+        tuple([Edge(field, target, weak) for field, target, weak in _edges_decoder.decode(edges)]),
+        body,
+        provenance,
+        created,
+        revision,
     )
 
 

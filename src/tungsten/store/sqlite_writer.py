@@ -112,8 +112,9 @@ class Writer(threading.Thread):
         self._numbers = FreeNumbers()
         self._known = Known()
         query = "SELECT revision, length(changes) FROM log ORDER BY revision"
-        self._kept = dict(self._db.execute(query))
-        self._bytes = sum(self._kept.values())
+        #: Revision and size of the commits in the log, the oldest first.
+        self._kept: deque[tuple[int, int]] = deque(self._db.execute(query))
+        self._bytes = sum(size for _, size in self._kept)
         self._last = last_revision(self._db)
 
     # Handing over.
@@ -291,7 +292,7 @@ class Writer(threading.Thread):
 
     def _append(self, commit: Commit, data: bytes) -> None:
         self._db.execute("INSERT INTO log VALUES (?, ?)", (commit.revision, data))
-        self._kept[commit.revision] = len(data)
+        self._kept.append((commit.revision, len(data)))
         self._bytes += len(data)
 
     def _prune(self) -> None:
@@ -300,8 +301,8 @@ class Writer(threading.Thread):
         while len(self._kept) > 1 and (
             len(self._kept) > self._limits.commits or self._bytes > self._limits.bytes
         ):
-            upto = next(iter(self._kept))
-            self._bytes -= self._kept.pop(upto)
+            upto, size = self._kept.popleft()
+            self._bytes -= size
         if upto:
             self._db.execute("DELETE FROM log WHERE revision <= ?", (upto,))
 
