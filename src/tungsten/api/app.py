@@ -499,7 +499,10 @@ class ApiApp:
 
     async def _list_bulk(self, request: Request) -> Response:
         body = await self._object(request)
-        declared = objects.typed_any(bodies.text(body, "type") or "")
+        type_ = bodies.text(body, "type")
+        if not type_:
+            raise BadRequest("Bad Request, type must be specified")
+        declared = objects.typed_any(type_)
         query = queries.from_body(
             {key: value for key, value in body.items() if key != "type"}, self.settings.page_size
         )

@@ -43,6 +43,8 @@ def nests_deeper(value: Any, limit: int) -> bool:
 def parse(data: bytes) -> Any:
     """JSON text as Python values."""
     too_deep = BadRequest(f"Bad Request, the body nests deeper than {MAX_DEPTH} levels")
+    if not data.strip():
+        raise BadRequest("Bad Request, the body is empty; JSON is expected")
     try:
         value = msgspec.json.decode(data)
     except RecursionError as error:

@@ -40,11 +40,13 @@ def get(snapshot: Snapshot, query: dict[str, str]) -> Json:
     record = snapshot.get(uuid)
     if record is None:
         raise NotFound(f"Object Not Found: {echo(uuid)}")
+    if not query.get("fields"):
+        raise BadRequest("Bad Request, fields must be specified: list or map properties")
     declared = resource_type(record.type)
     stored = to_fields(from_record(record))
     position = query.get("position")
     shown: Json = {}
-    for name in (query.get("fields") or "").split(","):
+    for name in query["fields"].split(","):
         field = collection(declared, name)
         assert field.collection is not None
         elements = (stored.get(name) or {}).get(field.collection.element) or []

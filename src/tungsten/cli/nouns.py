@@ -1,6 +1,7 @@
 """Names on the command line: which type is meant by a noun, which object by a name.
 
-A noun is a type's name, its plural, or a short name that operators say (:data:`SHORT_NAMES`).
+A noun is a type's name or a short name that operators say (:data:`SHORT_NAMES`), or the plural of
+one: that of the API (``network-policys``) or of English.
 A name is a fq_name joined by ``:``, a uuid, or a *tail* of a fq_name that just one object has
 (``vn1``, ``demo:vn1``); a tail that several have is refused with the candidates.
 """
@@ -63,13 +64,20 @@ class UnknownNoun(UnclearName):
 
 def find_type(noun: str) -> ResourceType:
     """The type a noun means. Raises UnknownNoun."""
-    wanted = SHORT_NAMES.get(noun.lower(), noun).replace("_", "-").lower()
+    word = noun.lower().replace("_", "-")
+    wanted = (SHORT_NAMES.get(word) or SHORT_NAMES.get(word.removesuffix("s")) or word).lower()
     for name, type_ in RESOURCE_TYPES.items():
-        if wanted in (name.lower(), f"{name}s".lower()):
+        if wanted in _spellings(name.lower()):
             return type_
     near = get_close_matches(wanted, RESOURCE_TYPES, n=3)
     meant = f" (did you mean {' or '.join(near)}?)" if near else ""
     raise UnknownNoun(f"{noun!r} is not a type{meant}; `tungsten schema` lists them")
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """A type's name and its plurals."""
+    english = (f"{name[:-1]}ies",) if name.endswith("y") else ()
+    return name, f"{name}s", *english
 
 
 def full_name(resource: Resource) -> str:

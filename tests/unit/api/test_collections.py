@@ -79,6 +79,9 @@ async def test_changes_that_cannot_be_are_refused_whole(api: Api, network: str) 
 async def test_the_object_and_field_must_exist(api: Api, network: str) -> None:
     answer = await api.ask("GET", "/prop-collection-get")
     assert answer.text == "Object uuid needed for property collection get"
+    for path in (f"?uuid={network}", f"?uuid={network}&fields="):
+        answer = await api.ask("GET", f"/prop-collection-get{path}")
+        assert (answer.status, "fields must be specified" in answer.text) == (400, True)
     answer = await api.ask("GET", f"/prop-collection-get?uuid={network}&fields=mtu")
     assert answer.text == 'mtu neither "ListProperty" nor "MapProperty"'
     answer = await change(api, "nonsense", {})

@@ -135,6 +135,9 @@ async def test_the_bulk_form_is_the_same_list(api: Api, networks: dict[str, str]
     assert answer.json == {"virtual-networks": {"count": 3}}
     answer = await api.post("/list-bulk-collection", {"type": "virtual_network", "fields": {}})
     assert answer.status == 400
+    for typeless in ({}, {"type": ""}, {"type": None}):
+        answer = await api.post("/list-bulk-collection", typeless)
+        assert (answer.status, answer.text) == (400, "Bad Request, type must be specified")
     answer = await api.post("/list-bulk-collection", {"type": "nonsense"})
     assert answer.status == 404
 

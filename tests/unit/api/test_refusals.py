@@ -308,7 +308,8 @@ async def test_a_bad_ref_update_says_why_and_writes_nothing(
 @pytest.mark.parametrize(
     ("data", "part"),
     [
-        (b"", "not valid JSON"),
+        (b"", "the body is empty"),
+        (b" \n", "the body is empty"),
         (b"{", "not valid JSON"),
         (b"\xff\xfe", "not valid JSON"),
         (b"nonsense", "not valid JSON"),

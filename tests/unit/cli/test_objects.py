@@ -155,9 +155,12 @@ def test_unreachable_server_is_said_plainly() -> None:
 def test_every_short_name_and_plural_means_a_type() -> None:
     for short, name in SHORT_NAMES.items():
         assert find_type(short).name == name
+        assert find_type(f"{short}s").name == name
     for name, type_ in RESOURCE_TYPES.items():
         for noun in (name, f"{name}s", name.replace("-", "_"), name.upper()):
             assert find_type(noun) is type_
+    for noun in ("network-policies", "Firewall_Policies", "routing-policies"):
+        assert find_type(noun).plural == noun.lower().replace("_", "-").replace("ies", "ys")
 
 
 def test_tails_match_whole_parts_only() -> None:
