@@ -170,10 +170,10 @@ def _config(graph: ConfigGraph, vertex: Vertex) -> InstanceConfig | None:
         neighbor = other.resource
         assert isinstance(neighbor, RoutingInstance)
         imports |= _targets(neighbor)[1]
-    network, index = _network(graph, resource)
+    network, index, transit = _network(graph, resource)
     policies = _policies(graph, node)
     return InstanceConfig(
-        vertex[1], frozenset(imports), frozenset(exports), network, index, policies
+        vertex[1], frozenset(imports), frozenset(exports), network, index, policies, transit
     )
 
 
@@ -224,14 +224,16 @@ def _targets(resource: RoutingInstance) -> tuple[set[bytes], set[bytes]]:
     return imports, exports
 
 
-def _network(graph: ConfigGraph, resource: RoutingInstance) -> tuple[str, int]:
+def _network(graph: ConfigGraph, resource: RoutingInstance) -> tuple[str, int, bool]:
+    """The network of an instance: its name, its number, and whether it lets others pass."""
     if resource.parent_uuid is None:
-        return "", 0
+        return "", 0, False
     node = graph.node_of(resource.parent_uuid)
     parent = node.resource if node is not None else None
     if not isinstance(parent, VirtualNetwork):
-        return "", 0
-    index = parent.virtual_network_network_id
-    if index is None and parent.virtual_network_properties is not None:
-        index = parent.virtual_network_properties.network_id
-    return ":".join(parent.fq_name), index or 0
+        return "", 0, False
+    index, properties = parent.virtual_network_network_id, parent.virtual_network_properties
+    if index is None and properties is not None:
+        index = properties.network_id
+    transit = bool(properties is not None and properties.allow_transit)
+    return ":".join(parent.fq_name), index or 0, transit

@@ -34,7 +34,8 @@ class InstanceConfig:
     ``imports`` and ``exports`` are route targets as extended communities. ``network`` is the
     fq_name of the virtual network joined by colons, ``network_index`` its network id (0: none
     yet), which stands for the network in origin-VN communities. ``policies`` judge the paths in
-    its tables of prefixes, in this order.
+    its tables of prefixes, in this order. ``allow_transit``: routes of other networks pass through
+    the network, from one service chain into another.
     """
 
     name: str
@@ -43,6 +44,7 @@ class InstanceConfig:
     network: str = ""
     network_index: int = 0
     policies: tuple[RoutingPolicy, ...] = ()
+    allow_transit: bool = False
 
 
 @dataclass(slots=True, eq=False)

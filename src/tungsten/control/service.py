@@ -51,6 +51,7 @@ from .introspect_agents import AgentMetrics, agent_neighbours, agents_shown, xmp
 from .introspect_bgp import bgp_neighbours
 from .introspect_structs import BgpNeighborResp
 from .multicast import MulticastTrees
+from .service_chains import ServiceChains
 from .settings import ControlSettings, check_router_id, split_listen
 from .static_routes import StaticRoutes
 from .tables import MASTER
@@ -85,8 +86,12 @@ class ControlService:
         self.global_config: GlobalConfig | None = None
         self.revision = 0
         self.static_routes = StaticRoutes(self.graph, self.instances)
+        self.service_chains = ServiceChains(self.graph, self.instances)
         #: Told of every change of the configuration, after instances have followed.
-        self.on_config: list[Callable[[GraphDelta], None]] = [self.static_routes.graph_changed]
+        self.on_config: list[Callable[[GraphDelta], None]] = [
+            self.static_routes.graph_changed,
+            self.service_chains.graph_changed,
+        ]
         #: Who lists neighbours for introspect: agents, and whoever else joins.
         self.neighbours: list[Callable[[], Iterable[BgpNeighborResp]]] = []
         self._introspect: IntrospectServer | None = None
@@ -114,8 +119,9 @@ class ControlService:
         self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
         self.peers.told.show_place = self.trees.show
         self.peers.nothing_missing = self._nothing_missing
-        self.static_routes.instance_id = self.peers.instance_id
-        self.peers.on_registered.append(self.static_routes.registered)
+        for derived in (self.static_routes, self.service_chains):
+            derived.instance_id = self.peers.instance_id
+            self.peers.on_registered.append(derived.registered)
         self.peers.address_of = lambda name: router_address(self.graph, name)
         self.rib.on_marked = self.exporter.on_work = self.peers.told.on_work = self._schedule
         self.bgp.on_work = self._schedule

@@ -102,12 +102,16 @@ def static_paths(
     found: dict[int, Path] = {}
     for path in equal_cost(in_order(usable)):
         number = int.from_bytes(path.attributes.next_hop[:4], "big")
-        rd = _distinguisher(path, number_of)
+        rd = distinguisher(path, number_of)
         found.setdefault(number, replace(_over(entry, path, source, number), rd=rd))
     return found
 
 
-def _distinguisher(path: Path, number_of: Callable[[Source], int | None]) -> bytes:
+def distinguisher(path: Path, number_of: Callable[[Source], int | None]) -> bytes:
+    """The distinguisher of what is made over an agent's path, in another instance.
+
+    ``number_of`` tells which number an agent has of that instance.
+    """
     number = number_of(path.source) if path.source.protocol is Protocol.XMPP else None
     if number is None or path.rd == NO_RD or not 0 <= number <= 0xFFFF:
         return path.rd
