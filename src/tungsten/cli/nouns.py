@@ -80,6 +80,11 @@ def _spellings(name: str) -> tuple[str, ...]:
     return name, f"{name}s", *english
 
 
+def plural(type_: ResourceType) -> str:
+    """Several objects of a type, in English."""
+    return _spellings(type_.name)[-1]
+
+
 def full_name(resource: Resource) -> str:
     """A fq_name joined by ``:``."""
     return ":".join(resource.fq_name)

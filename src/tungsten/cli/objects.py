@@ -24,6 +24,7 @@ from tungsten.cli.nouns import (
     full_name,
     matching,
     new_name,
+    plural,
 )
 from tungsten.cli.outputs import Form, Output, OutputOption, check_columns, form, show
 from tungsten.cli.session import DEFAULT_URL, Refused, UrlOption, misused, session
@@ -95,11 +96,12 @@ def get(
                     found = [one for name in names for one in _some(found, type_, name)]
             if project is not None and not everything:
                 found = [each for each in found if _is_below(each, project)]
-            show(
-                sorted(found, key=_sort_key(type_, sort_by)),
-                form(output),
-                one=_is_one(names, found),
-            )
+            wanted_form = form(output)
+            ordered = sorted(found, key=_sort_key(type_, sort_by))
+            show(ordered, wanted_form, one=_is_one(names, found))
+            if not found and wanted_form.output in (Output.table, Output.wide):
+                where = f" in {project}" if project is not None and not everything else ""
+                typer.echo(f"There are no {plural(type_)}{where}.", err=True)
             return
     wanted = _Chosen(names or [], None if everything else project)
     watch.rows(url, type_, _watch_form(output, at, sort_by), wanted.has)

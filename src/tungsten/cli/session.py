@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage. What goes wrong is told 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import typer
 from rich.console import Console
 
 from tungsten.cli.nouns import UnclearName, UnknownNoun
+from tungsten.cli.tables import one_line
 from tungsten.client import ApiError, BlockingClient, ClientError, NotOffered
 from tungsten.model import ModelError
 
@@ -51,13 +53,22 @@ def told() -> Iterator[None]:
             "apply and delete work there"
         )
     except ApiError as error:
-        fail(f"{error.text} (HTTP {error.status})")
+        fail(f"{error.text} (HTTP {error.status}){_no_api(error)}")
     except ClientError as error:
         fail(f"{error}; is the API server running there? See --url")
     except UnknownNoun as error:
         misused(str(error))
     except (ModelError, UnclearName, Refused) as error:
         fail(str(error))
+
+
+def _no_api(error: ApiError) -> str:
+    """What to look at when another kind of server has answered."""
+    strange = error.status in (404, 405, 501) and not error.text.startswith(
+        ("Resource type", "Name", "Unknown", "No ", "ID ", "Tag", "UUID", "Object")
+    )
+    basic = error.request.endswith(("/list-bulk-collection", "/fqname-to-id"))
+    return "; is it the API server that runs there? See --url" if strange and basic else ""
 
 
 @contextmanager
@@ -76,7 +87,29 @@ def session(url: str) -> Iterator[BlockingClient]:
     if not url.startswith(("http://", "https://")):
         misused(f"--url (or TUNGSTEN_API) {url!r}: accepted is http://HOST:PORT or https://...")
     with told(), BlockingClient(url, token=token()) as client:
-        yield client
+        try:
+            yield client
+        except NotOffered:
+            raise
+        except ApiError as error:
+            text = with_names(client, error.text)
+            raise ApiError(error.status, text, error.request) from error
+
+
+_HREF = re.compile(r"'https?://[^/'\s]+/[A-Za-z][A-Za-z0-9-]*/([0-9a-f-]{36})'")
+MOST_NAMES = 20
+"""Objects that a refusal tells by name; more are told by their addresses."""
+
+
+def with_names(client: BlockingClient, text: str) -> str:
+    """A refusal with the names of the objects that it tells by their addresses."""
+    for match in [*_HREF.finditer(text)][:MOST_NAMES]:
+        try:
+            type_, name = client.name_of(match[1])
+        except ClientError:
+            continue
+        text = text.replace(match[0], one_line(f"{type_} {':'.join(name)}"))
+    return text
 
 
 def fail(reason: str) -> NoReturn:

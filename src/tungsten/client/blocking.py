@@ -166,6 +166,10 @@ class BlockingClient:
         """The uuid of the object of this type and name."""
         return self._run(self._client.id_of(type_, fq_name))
 
+    def name_of(self, uuid: str) -> tuple[str, tuple[str, ...]]:
+        """The type and name of the object with this uuid."""
+        return self._run(self._client.name_of(uuid))
+
     def ref_update(
         self,
         type_: str,

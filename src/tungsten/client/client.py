@@ -419,6 +419,8 @@ async def _refuse(response: aiohttp.ClientResponse, what: str) -> None:
     """Raise ApiError unless the answer is a success."""
     if not 200 <= response.status < 300:
         text = (await response.read()).decode("utf-8", "replace")
+        if text.lstrip().startswith("<"):  # a page, of a proxy or of another kind of server
+            text = response.reason or "refused"
         raise ApiError(response.status, text, what)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import msgspec
@@ -106,7 +108,7 @@ def test_properties_and_references_are_set_by_options(run: Run) -> None:
     assert shown[0] == "default-domain:default-project:port1"
     assert shown[2:] == ["net1", "-", "group1"]
     refused = run("delete", "vn", "net1", "--yes", code=1).output
-    assert "HTTP 409" in refused
+    assert "[virtual-machine-interface default-domain:default-project:port1] (HTTP 409)" in refused
     run("delete", "vmi", "port1", "--yes")
     run("delete", "vn", "net1", "--yes")
     run("delete", "sg", "group1", "--yes")
@@ -144,6 +146,34 @@ def test_delete_asks_and_a_no_leaves_everything(run: Run) -> None:
 )
 def test_what_is_refused_says_why(run: Run, words: list[str], code: int, expected: str) -> None:
     assert expected in run(*words, code=code).output
+
+
+def test_that_there_is_nothing_is_said_and_is_no_row(run: Run) -> None:
+    shown = run("get", "fr")
+    assert (shown.stdout, shown.stderr) == ("", "There are no firewall-rules.\n")
+    shown = run("get", "np", "-p", "default-project", "-o", "wide")
+    assert shown.stderr == "There are no network-policies in default-project.\n"
+    for form, empty in (("json", "[]\n"), ("name", ""), ("yaml", "")):
+        shown = run("get", "fr", "-o", form)
+        assert (shown.stdout, shown.stderr) == (empty, "")
+
+
+def test_a_server_of_another_kind_is_said_to_be_none() -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        result = CliRunner().invoke(app, ["get", "vn", "--url", url])
+        server.shutdown()
+    assert result.exit_code == 1
+    said = "tungsten: Not Found (HTTP 404); is it the API server that runs there? See --url\n"
+    assert result.output == said
 
 
 def test_unreachable_server_is_said_plainly() -> None:
