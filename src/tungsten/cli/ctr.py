@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Annotated
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 import typer
 
@@ -57,6 +57,23 @@ INSTANCE = (
     "import_target",
     "export_target",
     "routing_policies",
+)
+CHAIN = (
+    "src_virtual_network",
+    "dest_virtual_network",
+    "service_instance",
+    "src_rt_instance",
+    "dest_rt_instance",
+    "state",
+    "pending_reason",
+)
+CHAIN_OFFERS = (
+    "src_rt_instance",
+    "service_instance",
+    "state",
+    "connected_route",
+    "more_specifics",
+    "ext_connecting_rt",
 )
 SUMMARY = (
     "name",
@@ -109,6 +126,42 @@ def instances(
     answer = ask(context, "ShowRoutingInstanceReq", {"search_string": search})
     look = Look.of(form, columns, width)
     show(list(rows(answer, "ShowRoutingInstance")), look, INSTANCE)
+
+
+@app.command("sc")
+def service_chains(
+    context: typer.Context,
+    search: Search = "",
+    with_routes: Annotated[
+        bool, typer.Option("-r", "--route", help="What each offers in front of its service.")
+    ] = False,
+    form: FormOption = Form.table,
+    columns: ColumnsOption = None,
+    width: WidthOption = DEFAULT_WIDTH,
+) -> None:
+    """Service chains, with why some do not run."""
+    answer = ask(context, "ShowServiceChainReq", {"search_string": search})
+    found = list(rows(answer, "ShowServicechainInfo"))
+    if with_routes:
+        found = [_with_offers(each) for each in found]
+    look = Look.of(form, columns, width)
+    show(found, look, CHAIN_OFFERS if with_routes else CHAIN)
+
+
+def _with_offers(chain: Element) -> Element:
+    """A row of a chain's routes: what stands deep in the answer, as lists of prefixes."""
+    row = Element("row")
+    for name in ("src_rt_instance", "service_instance", "state"):
+        SubElement(row, name).text = chain.findtext(name)
+    address = chain.findtext("connected_route/ConnectedRouteInfo/service_chain_addr")
+    SubElement(row, "connected_route").text = address
+    prefixes = chain.iterfind("more_specifics/list/PrefixToRouteListInfo")
+    SubElement(row, "more_specifics").text = ", ".join(
+        f"{each.findtext('prefix')} (aggregate: {each.findtext('aggregate')})" for each in prefixes
+    )
+    outside = chain.iterfind("ext_connecting_rt_info_list//ext_rt_prefix")
+    SubElement(row, "ext_connecting_rt").text = ", ".join(each.text or "" for each in outside)
+    return row
 
 
 Family = Annotated[

@@ -30,6 +30,7 @@ from tungsten.introspect import (
 )
 
 from .instances import Instance, Instances
+from .introspect_chains import chain_requests
 from .introspect_policies import policy_requests
 from .introspect_routes import (
     PAGE,
@@ -72,6 +73,7 @@ from .introspect_structs import (
     ShowXmppConnectionResp,
 )
 from .routing_policy import RoutingPolicy
+from .service_chains import ServiceChains
 from .tables import Rib, Table
 
 MODULE = "contrail-control"
@@ -97,6 +99,7 @@ class ControlView:
     connections: Callable[[], Sequence[ConnectionInfo]] = tuple
     problems: Callable[[], Sequence[str]] = tuple
     policies: Callable[[], Iterable[RoutingPolicy]] = _nothing
+    chains: ServiceChains | None = None
     traces: Traces = field(default_factory=Traces)
     uves: UveCache = field(default_factory=UveCache)
     walks: Walks = field(default_factory=Walks)
@@ -110,6 +113,7 @@ def control_requests(view: ControlView) -> list[AnyRequest]:
         *_agent_requests(view),
         *_instance_requests(view),
         *policy_requests(view.instances, view.policies),
+        *(chain_requests(view.chains, view.instances) if view.chains is not None else ()),
         *_summary_requests(view),
         *_route_requests(view),
     ]

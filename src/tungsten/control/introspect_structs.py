@@ -332,3 +332,56 @@ class ShowRouteReq(Form, frozen=True):
 
 class ShowRouteReqIterate(Form, frozen=True):
     route_info: str = ""
+
+
+# --- service chains
+
+
+class ConnectedRouteInfo(Struct, frozen=True, kw_only=True):
+    service_chain_addr: Annotated[str, Field(1)]
+    connected_rt: Annotated[ShowRoute, Field(2)]
+
+
+class PrefixToRouteListInfo(Struct, frozen=True, kw_only=True):
+    prefix: Annotated[str, Field(1)]
+    aggregate: Annotated[bool, Field(2)] = False
+    aggregate_rt: Annotated[ShowRoute | None, Field(3)] = None
+    more_specific_list: Annotated[Sequence[str], Field(4)] = ()
+
+
+class ExtConnectRouteInfo(Struct, frozen=True, kw_only=True):
+    ext_rt_prefix: Annotated[str, Field(1)]
+    ext_rt_svc_rt: Annotated[ShowRoute | None, Field(2)] = None
+
+
+class ShowServicechainInfo(Struct, frozen=True, kw_only=True):
+    src_virtual_network: Annotated[str, Field(7)] = ""
+    dest_virtual_network: Annotated[str, Field(8)] = ""
+    service_instance: Annotated[str, Field(9)] = ""
+    family: Annotated[str, Field(12)] = ""
+    src_rt_instance: Annotated[str, Field(1, link="ShowRoutingInstanceReq")] = ""
+    connected_rt_instance: Annotated[str, Field(11, link="ShowRoutingInstanceReq")] = ""
+    dest_rt_instance: Annotated[str, Field(2, link="ShowRoutingInstanceReq")] = ""
+    service_chain_addr: Annotated[str, Field(13)] = ""
+    state: Annotated[str, Field(10)] = ""
+    pending_reason: Annotated[str, Field(14)] = ""
+    service_chain_id: Annotated[str, Field(15)] = ""
+    connected_route: Annotated[ConnectedRouteInfo | None, Field(3)] = None
+    more_specifics: Annotated[Sequence[PrefixToRouteListInfo], Field(4)] = ()
+    ext_connecting_rt_info_list: Annotated[Sequence[ExtConnectRouteInfo], Field(5)] = ()
+    aggregate_enable: Annotated[bool, Field(6)] = False
+
+
+class ShowServiceChainResp(Message, frozen=True, kw_only=True):
+    service_chain_list: Annotated[Sequence[ShowServicechainInfo], Field(1)]
+    next_batch: Annotated[
+        str, Field(2, link="ShowServiceChainReqIterate", link_title="next_batch")
+    ] = ""
+
+
+class ShowServiceChainReq(Form, frozen=True):
+    search_string: str = ""
+
+
+class ShowServiceChainReqIterate(Form, frozen=True):
+    iterate_info: str = ""

@@ -168,6 +168,7 @@ class ControlService:
             agents=lambda: agents_shown(self.peers),
             connections=self._connections,
             policies=lambda: routing_policies(self.graph),
+            chains=self.service_chains,
         )
         registry = CollectorRegistry()
         registry.register(AgentMetrics(self.peers, self.server.refused))

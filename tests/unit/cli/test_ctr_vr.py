@@ -9,16 +9,20 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from tests.unit.introspect.views import RI1, agent_view, control_rib, serving
+from tests.unit.introspect.views import RI1, RI2, agent_view, control_rib, serving
 from typer.testing import CliRunner
 
 from tungsten.agent.introspect import agent_requests
+from tungsten.bgp.families import INET
 from tungsten.cli import ctr
+from tungsten.control.config_graph import ConfigGraph
 from tungsten.control.introspect import ControlView, control_requests
 from tungsten.control.introspect_structs import BgpNeighborResp
+from tungsten.control.service_chains import ServiceChains
 from tungsten.introspect import ConnectionInfo
 from tungsten.introspect.request import AnyRequest
 from tungsten.main import application
+from tungsten.model.routing import ServiceChainInfo
 
 Run = Callable[..., str]
 
@@ -27,6 +31,15 @@ AGE = re.compile(r"age: (?:\d+ days? )?\d+:\d\d:\d\d(?:\.\d+)?")
 
 def control() -> Sequence[AnyRequest]:
     rib, instances = control_rib()
+    chains = ServiceChains(ConfigGraph(), instances)
+    for behind in (RI2, "default-domain:admin:vn3:vn3"):
+        chain = ServiceChainInfo(
+            routing_instance=behind,
+            prefix=["10.2.0.0/16"],
+            service_chain_address="192.168.100.3",
+            service_instance="default-domain:admin:si",
+        )
+        chains.configure(RI1 if behind == RI2 else RI2, INET, chain)
     view = ControlView(
         "ctl1",
         rib,
@@ -41,6 +54,7 @@ def control() -> Sequence[AnyRequest]:
             )
             for number, encoding in [(5, "XMPP"), (9, "BGP")]
         ],
+        chains=chains,
         connections=lambda: [
             ConnectionInfo(type="Database", name="SQLite", server_addrs=["/var/lib/x.db"])
         ],
@@ -100,6 +114,22 @@ def test_ctr_nei(ask_control: Run) -> None:
         "| node9 | BGP      |"
     ]
     assert ask_control("nei", "nobody") == ""
+
+
+def test_ctr_sc(ask_control: Run) -> None:
+    names = "src_rt_instance,dest_rt_instance,state,pending_reason"
+    lines = ask_control("sc", "-c", names, "--max-width", "80").splitlines()
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
+    away = "default-domain:admin:vn3:vn3"
+    assert table == [
+        names.split(","),
+        [RI1, RI2, "active", "n/a"],
+        [RI2, away, "pending", f"Destination routing-instance {away} does not exist"],
+    ]
+    offers = ask_control("sc", "vn1", "-r")
+    assert "192.168.100.3" in offers
+    assert "10.2.0.0/16 (aggregate: false)" in offers
+    assert ask_control("sc", "nowhere") == ""
 
 
 def test_ctr_route_summary_and_tables(ask_control: Run) -> None:

@@ -34,6 +34,7 @@ from tungsten.control.paths import ATTRIBUTES, Path, Protocol, Source
 from tungsten.control.service_chain import service_chain
 from tungsten.control.service_chains import ServiceChains
 from tungsten.control.tables import Route
+from tungsten.introspect.client import Introspect, rows
 from tungsten.model import Ref, RoutingInstance
 from tungsten.model.routing import InstanceTargetType, ServiceChainInfo
 from tungsten.store.base import Record
@@ -346,6 +347,17 @@ def test_a_changed_route_costs_what_it_changes() -> None:
     assert chains.keys == 2
 
 
+SHOWN = (
+    "src_virtual_network",
+    "dest_virtual_network",
+    "service_instance",
+    "family",
+    "src_rt_instance",
+    "dest_rt_instance",
+    "service_chain_addr",
+    "state",
+    "pending_reason",
+)
 EVENTS = st.one_of(
     st.tuples(st.just("service"), st.sampled_from(SERVICES), st.integers(0, 1), st.integers(0, 2)),
     st.tuples(st.just("inside"), st.sampled_from(INSIDE), st.integers(0, 1), st.integers(0, 2)),
@@ -449,6 +461,29 @@ async def test_chains_of_the_store_lead_agents_through_the_service(make_world: A
     route = found.tables[INET].get(prefix_from_text("10.2.0.0/16"))
     assert route is not None
     assert route.paths[0].rd == bytes((0, 1, 192, 0, 2, 1, 0, 8))
+    client = Introspect("127.0.0.1", world.service.introspect_port)
+    (answer,) = await client.fetch("ShowServiceChainReq", {"search_string": ":front"})
+    shown, of_six = rows([answer], "ShowServicechainInfo")
+    assert {name: shown.findtext(name) for name in SHOWN} == {
+        "src_virtual_network": f"{PROJECT}:left",
+        "dest_virtual_network": f"{PROJECT}:right",
+        "service_instance": "default-domain:demo:si",
+        "family": "inet",
+        "src_rt_instance": left,
+        "dest_rt_instance": instance_name("right"),
+        "service_chain_addr": "10.1.1.3",
+        "state": "active",
+        "pending_reason": "",
+    }
+    assert of_six.findtext("family") == "inet6"
+    assert shown.findtext("connected_route//ShowRoute/prefix") == "10.1.1.3/32"
+    (prefix,) = shown.iterfind("more_specifics/list/PrefixToRouteListInfo")
+    assert prefix.findtext("aggregate") == "true"
+    assert prefix.findtext("more_specific_list/list/element") == "10.2.0.5/32"
+    assert (
+        prefix.findtext("aggregate_rt/ShowRoute/paths/list/ShowRoutePath/protocol")
+        == "ServiceChain"
+    )
     await world.put(front("10.2.0.0/24"))
     await until(lambda: "10.2.0.0/24" in one.prefixes("left"))
     assert "10.2.0.0/16" not in one.prefixes("left")
