@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from tungsten.api import objects, ownership, rbac
@@ -18,7 +19,7 @@ from tungsten.api.errors import Forbidden, echo
 from tungsten.api.transactions import Write
 from tungsten.model import RESOURCE_TYPES, resource_type
 from tungsten.model.access import ApiAccessList
-from tungsten.store.base import Snapshot
+from tungsten.store.base import Record, Snapshot
 from tungsten.store.records import from_record
 
 READING = frozenset({"/fqname-to-id", "/hbs-get", "/id-to-fqname", "/list-bulk-collection"})
@@ -79,13 +80,19 @@ def rules_for(snapshot: Snapshot, caller: Caller) -> rbac.Rules:
     """The rules that concern a caller: those of the system, of its domain and of its project."""
     system = snapshot.find("global-system-config", GLOBAL)
     places = [system.uuid if system is not None else "", caller.domain_id, caller.project_id]
+    lists = [snapshot.children(place, "api-access-list") for place in places if place]
+    return _merged(tuple(record for some in lists for record in some))
+
+
+@lru_cache(maxsize=64)
+def _merged(lists: tuple[Record, ...]) -> rbac.Rules:
+    """The rules of some lists as they stand: every request of a project asks for the same."""
     entries = []
-    for place in places:
-        for record in snapshot.children(place, "api-access-list") if place else []:
-            found = from_record(record)
-            assert isinstance(found, ApiAccessList)
-            said = found.api_access_list_entries
-            entries += (said.rbac_rule if said else None) or []
+    for record in lists:
+        found = from_record(record)
+        assert isinstance(found, ApiAccessList)
+        said = found.api_access_list_entries
+        entries += (said.rbac_rule if said else None) or []
     return rbac.merge(entries)
 
 
