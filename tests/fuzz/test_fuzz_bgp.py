@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.fuzz.running import run
 
 from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes, PmsiTunnel
@@ -23,7 +23,6 @@ from tungsten.bgp.nlri import (
 )
 from tungsten.bgp.update import Reach, Update
 
-SECONDS = 8
 RD = rd_from_text("192.0.2.7:3")
 ATTRIBUTES = PathAttributes(
     next_hop=bytes((192, 0, 2, 7)),
@@ -71,12 +70,4 @@ def seeds() -> list[bytes]:
 
 
 def test_nothing_but_protocol_errors_for_a_while(tmp_path: Path) -> None:
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    for number, seed in enumerate(seeds()):
-        (corpus / f"seed-{number}").write_bytes(seed)
-    target = Path(__file__).with_name("fuzz_bgp.py")
-    argv = [sys.executable, str(target), str(corpus), f"-max_total_time={SECONDS}"]
-    argv += ["-max_len=1024", "-timeout=5", f"-artifact_prefix={tmp_path}/", "-print_final_stats=1"]
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
-    assert result.returncode == 0, result.stderr[-4000:]
+    run("fuzz_bgp.py", seeds(), tmp_path)
