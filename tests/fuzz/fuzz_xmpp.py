@@ -81,7 +81,8 @@ def check(stanza: Stanza, role: Role) -> None:
     if is_sayable(stanza):
         again = reread(stanza, role)
         # An end-of-RIB is said in two forms, one for each kind of peer.
-        assert again and all(each == stanza for each in again), (stanza, again)
+        assert again, stanza
+        assert all(each == stanza for each in again), (stanza, again)
 
 
 def take(events: list[Event], session: Session, decoder: StanzaDecoder) -> None:
