@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from tungsten.cli.nouns import UnclearName, find_type
 from tungsten.model import Complex, Reference, ResourceType, fields_of
@@ -27,7 +28,9 @@ def follow(word: str, path: Sequence[str]) -> tuple[str, Place | None]:
         there = {} if place is None else fields_at(place)
         if name not in there:
             told = f"it has {', '.join(there)}" if there else "it has no fields"
-            raise UnclearName(f"{'.'.join(names)} has no field {name!r}; {told}")
+            near = get_close_matches(name, there, n=1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise UnclearName(f"{'.'.join(names)} has no field {name!r}{meant}; {told}")
         place = there[name]
         names.append(name)
     return ".".join(names), place

@@ -93,7 +93,7 @@ def test_a_column_of_a_member_that_is_not_there_is_refused(
     run: Run, watched: tuple[str, ...]
 ) -> None:
     for column, said in (
-        ("A:mut", "column A: virtual-network has no field 'mut'; it has "),
+        ("A:mut", "column A: virtual-network has no field 'mut' (did you mean mtu?); it has "),
         ("A:mut", ", uuid, parent_type"),
         ("A:name,B:network_ipam_refs.attr.subnets", "it has ipam_subnets, host_routes"),
         ("A:name.first", "virtual-network has no field 'name'"),
