@@ -36,6 +36,7 @@ READ = frozenset(
     {
         "bgp-router",
         "global-system-config",
+        "route-aggregate",
         "routing-instance",
         "routing-policy",
         "sub-cluster",

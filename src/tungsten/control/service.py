@@ -31,6 +31,7 @@ from tungsten.xmpp.stream import SessionOptions
 from tungsten.xmpp.transport import TransportOptions, XmppServer
 
 from . import config_nodes
+from .aggregates import Aggregates
 from .bgp_config import BgpDefaults
 from .bgp_peers import BgpPeers
 from .config_export import ConfigExporter
@@ -87,10 +88,12 @@ class ControlService:
         self.revision = 0
         self.static_routes = StaticRoutes(self.graph, self.instances)
         self.service_chains = ServiceChains(self.graph, self.instances)
+        self.aggregates = Aggregates(self.graph, self.instances)
         #: Told of every change of the configuration, after instances have followed.
         self.on_config: list[Callable[[GraphDelta], None]] = [
             self.static_routes.graph_changed,
             self.service_chains.graph_changed,
+            self.aggregates.graph_changed,
         ]
         #: Who lists neighbours for introspect: agents, and whoever else joins.
         self.neighbours: list[Callable[[], Iterable[BgpNeighborResp]]] = []
@@ -119,7 +122,7 @@ class ControlService:
         self.bgp = BgpPeers(self.rib, self.instances, self._bgp_defaults())
         self.peers.told.show_place = self.trees.show
         self.peers.nothing_missing = self._nothing_missing
-        for derived in (self.static_routes, self.service_chains):
+        for derived in (self.static_routes, self.service_chains, self.aggregates):
             derived.instance_id = self.peers.instance_id
             self.peers.on_registered.append(derived.registered)
         self.peers.address_of = lambda name: router_address(self.graph, name)
