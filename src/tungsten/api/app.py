@@ -70,6 +70,7 @@ ERROR_HEADERS = {
 JSON_TYPE = "application/json"
 
 REVISION = re.compile(r"[0-9]{1,19}")
+UNREAD = (408, 413, 415)
 """A revision as a client may name it."""
 
 HOSTS_KNOWN = 64
@@ -272,7 +273,7 @@ class ApiApp:
             reason=errors.echo(error.text),
         )
         # What is left of a body that was not read ends the connection.
-        headers = {"connection": "close"} if error.status in (408, 413) else None
+        headers = {"connection": "close"} if error.status in UNREAD else None
         return refusal(error, self.front.challenge() if error.status == 401 else headers)
 
     async def _admit(self, request: Request) -> None:
@@ -356,6 +357,9 @@ class ApiApp:
         read: bytes | None = getattr(request.state, "body", None)
         if read is not None:
             return read
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding.strip().lower() not in ("", "identity"):
+            raise errors.Encoded(encoding)
         limit = self.settings.max_body
         too_large = errors.TooLarge(f"Request body is larger than the {limit} bytes allowed")
         declared = request.headers.get("content-length", "0")

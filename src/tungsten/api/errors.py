@@ -66,6 +66,17 @@ class TooLarge(ApiFault):
     status = 413
 
 
+class Encoded(ApiFault):
+    """The request body is packed (RFC 9110 section 15.5.16)."""
+
+    status = 415
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"Content-Encoding {echo(encoding)} is not accepted: send the body as it is"
+        )
+
+
 class TimedOut(ApiFault):
     """The client took too long to send its request."""
 

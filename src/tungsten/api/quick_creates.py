@@ -32,7 +32,16 @@ from tungsten.store.origin import origin_of
 LARGEST = 64 * 1024
 """Bytes of the largest body that is taken here."""
 
-UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"origin", b"sec-fetch-site"})
+UNUSUAL = frozenset(
+    {
+        b"content-encoding",
+        b"expect",
+        b"origin",
+        b"sec-fetch-site",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
 """Headers of requests that are not quick creates."""
 
 Answered = Callable[[bytes, bytes, bool], None]
