@@ -70,8 +70,9 @@ ERROR_HEADERS = {
 JSON_TYPE = "application/json"
 
 REVISION = re.compile(r"[0-9]{1,19}")
-UNREAD = (408, 413, 415)
 """A revision as a client may name it."""
+UNREAD = (408, 413, 415)
+"""Refusals that may leave a part of the body unread."""
 
 HOSTS_KNOWN = 64
 """Host headers that were found good and are not looked at again."""
