@@ -15,6 +15,16 @@ from tungsten.testing.silence import assert_silent, store_revision
 WINDOW = 10.0
 
 
+def begun(lab: Lab, seconds: float = 60.0) -> None:
+    """Wait until the agents know that they have been told everything."""
+    deadline = time.monotonic() + seconds
+    for name in ("compute1", "compute2"):
+        log = Path(lab.state.processes[name].log)
+        while "agent_complete" not in log.read_text():
+            assert time.monotonic() < deadline, f"{name} is not complete"
+            time.sleep(0.1)
+
+
 def test_an_idle_network_writes_nothing(lab: Lab) -> None:
     async def watch() -> None:
         database = lab.directory("controller") / "config.db"
@@ -39,5 +49,6 @@ def test_an_idle_network_writes_nothing(lab: Lab) -> None:
         finally:
             await store.close()
 
+    begun(lab)
     time.sleep(2)
     asyncio.run(watch())
