@@ -6,9 +6,8 @@ to agents of the instance only: they are neither copied to other instances nor t
 neighbours (:meth:`~tungsten.control.tables.Table.set_contributing`). Each route belongs to the most
 specific prefix that covers it, so that aggregates may be nested: one is a route in the next.
 
-The prefix has a path without a way (``ResolveNexthop``, not used), and one for each way that the
-host route of the named address has: next hop, label, distinguisher, encapsulation, security groups
-and tags of that, and the network of the instance as its origin.
+The prefix has a path that leads to the named address, with the network of the instance as its
+origin; :mod:`~tungsten.control.path_resolver` makes of it one for each way that address has.
 
 What is said is a function of configuration and tables. A changed route concerns the one prefix that
 covers it, found by the lengths that prefixes have.
@@ -17,13 +16,12 @@ covers it, found by the lengths that prefixes have.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address, ip_network
 
 import structlog
 
-from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes
 from tungsten.bgp.families import INET, INET6, Family
 from tungsten.bgp.nlri import pack_prefix
@@ -31,8 +29,8 @@ from tungsten.model.routing_policies import RouteAggregate
 
 from .config_graph import ConfigGraph, GraphDelta
 from .instances import Instance, Instances
-from .paths import ATTRIBUTES, Path, PathFlag, Protocol, Source, equal_cost, in_order
-from .static_routes import distinguisher
+from .path_resolver import PathResolver
+from .paths import ATTRIBUTES, Path, Protocol, Source
 from .tables import Route, Table
 
 _log = structlog.get_logger("tungsten.control")
@@ -70,52 +68,6 @@ def aggregates(resource: RouteAggregate) -> list[Aggregate]:
     return found
 
 
-def aggregate_paths(
-    entry: Aggregate,
-    host: Route | None,
-    source: Source,
-    *,
-    origin_vn: bytes,
-    number_of: Callable[[Source], int | None],
-) -> dict[int, Path]:
-    """The paths of a prefix that has routes in it, by path id."""
-    mine = (origin_vn,) if origin_vn else ()
-    bare = PathAttributes(next_hop=entry.address, extended_communities=mine)
-    unresolved = Path(source, ATTRIBUTES.intern(bare), flags=PathFlag.RESOLVE_NEXT_HOP)
-    found = {0: unresolved}
-    usable = (
-        path
-        for path in (host.paths if host is not None else ())
-        if path.source.protocol in (Protocol.XMPP, Protocol.BGP)
-    )
-    for path in equal_cost(in_order(usable)):
-        number = int.from_bytes(path.attributes.next_hop[:4], "big")
-        if number not in found:
-            rd = distinguisher(path, number_of)
-            found[number] = replace(_over(path, source, mine), path_id=number, rd=rd)
-    return found
-
-
-def _over(path: Path, source: Source, mine: tuple[bytes, ...]) -> Path:
-    held = path.attributes.extended_communities
-    extended = [
-        c
-        for c in held
-        if not communities.is_route_target(c) and communities.origin_vn_of((c,)) is None
-    ]
-    attributes = PathAttributes(
-        next_hop=path.attributes.next_hop,
-        local_preference=path.attributes.local_preference,
-        extended_communities=(*extended, *mine),
-    )
-    return Path(
-        source,
-        ATTRIBUTES.intern(attributes),
-        path.label,
-        flags=path.flags & PathFlag.LLGR_STALE | PathFlag.RESOLVED,
-    )
-
-
 @dataclass(slots=True, eq=False)
 class _Scope:
     """The prefixes of one instance and family, and what is in them."""
@@ -123,16 +75,13 @@ class _Scope:
     instance: Instance
     table: Table
     entries: dict[bytes, Aggregate]
+    resolver: PathResolver
     inside: dict[bytes, set[bytes]] = field(default_factory=dict)
-    said: dict[bytes, set[int]] = field(default_factory=dict)
     lengths: list[int] = field(default_factory=list)
-    by_host: dict[bytes, list[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.inside = {key: set() for key in self.entries}
         self.lengths = sorted({key[0] for key in self.entries}, reverse=True)
-        for entry in self.entries.values():
-            self.by_host.setdefault(entry.host, []).append(entry.key)
 
     def covering(self, key: bytes) -> bytes | None:
         """The most specific prefix that a route of this key is in."""
@@ -222,8 +171,8 @@ class Aggregates:
             prefix = scope.follow(route)
             if prefix is not None:
                 changed[prefix] = None
-            changed.update(dict.fromkeys(scope.by_host.get(route.key, ())))
         self._say(scope, changed)
+        scope.resolver.routes_changed(routes)
 
     def registered(self, name: str) -> None:
         """An agent's number of an instance came, changed or went."""
@@ -232,7 +181,7 @@ class Aggregates:
             assert instance is not None
             scope = self._scopes.get(instance.tables[family])
             if scope is not None:
-                self._say(scope, list(scope.said))
+                scope.resolver.renew()
 
     def _restart_all(self, names: Iterable[str]) -> None:
         for name in names:
@@ -256,7 +205,8 @@ class Aggregates:
             if before is not None:
                 self._stop(before)
             if entries:
-                self._start(_Scope(instance, table, entries))
+                resolver = PathResolver(table, partial(self._number_of, instance.name))
+                self._start(_Scope(instance, table, entries, resolver))
 
     def _start(self, scope: _Scope) -> None:
         self._scopes[scope.table] = scope
@@ -270,9 +220,7 @@ class Aggregates:
         scope.table.listeners.remove(self)
         for route in list(scope.table.routes()):
             scope.table.set_contributing(route.key, False)
-        for key, numbers in scope.said.items():
-            for number in numbers:
-                scope.table.withdraw(key, self.source, number)
+        scope.resolver.close()
 
     def _forget(self, instance: Instance) -> None:
         for family in (INET, INET6):
@@ -281,22 +229,15 @@ class Aggregates:
     def _say(self, scope: _Scope, prefixes: Iterable[bytes]) -> None:
         """Report what prefixes are now."""
         index = scope.instance.config.network_index
-        origin_vn = self._instances.replication.origin_vn(index) if index else b""
-        number_of = partial(self._number_of, scope.instance.name)
-        for key in list(prefixes):
-            paths: dict[int, Path] = {}
+        mine = (self._instances.replication.origin_vn(index),) if index else ()
+        for key in prefixes:
             if scope.inside[key]:
                 entry = scope.entries[key]
-                host = scope.table.get(entry.host)
-                paths = aggregate_paths(
-                    entry, host, self.source, origin_vn=origin_vn, number_of=number_of
-                )
-            for number in scope.said.pop(key, set()) - paths.keys():
-                scope.table.withdraw(key, self.source, number)
-            for path in paths.values():
-                scope.table.add(key, path)
-            if paths:
-                scope.said[key] = set(paths)
+                bare = PathAttributes(next_hop=entry.address, extended_communities=mine)
+                path = Path(self.source, ATTRIBUTES.intern(bare))
+                scope.resolver.say(key, path, entry.host)
+            else:
+                scope.resolver.withdraw(key, self.source)
 
     def _number_of(self, instance: str, source: Source) -> int | None:
         return self.instance_id(source, instance)
