@@ -121,6 +121,8 @@ class Aggregates:
         #: By instance: the objects that act in it.
         self._acting: dict[str, set[str]] = {}
         self._scopes: dict[Table, _Scope] = {}
+        #: The AS that the prefixes' origin is told with.
+        self._asn = instances.replication.asn
         instances.on_created.append(self._restart)
         instances.on_changed.append(self._restart)
         instances.on_deleted.append(self._forget)
@@ -136,6 +138,10 @@ class Aggregates:
                     name, resource if isinstance(resource, RouteAggregate) else None
                 )
         self._restart_all(concerned)
+        if self._asn != self._instances.replication.asn:
+            self._asn = self._instances.replication.asn
+            for scope in self._scopes.values():
+                self._say(scope, scope.entries)
 
     def configure(self, name: str, resource: RouteAggregate | None) -> None:
         """Make the object of a name this one, or none."""

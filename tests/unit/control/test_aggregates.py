@@ -24,10 +24,10 @@ from tests.unit.control.cores import both_cores, make_rib
 
 from tungsten.bgp import communities
 from tungsten.bgp.attributes import PathAttributes
-from tungsten.bgp.families import INET
+from tungsten.bgp.families import INET, INET6
 from tungsten.bgp.nlri import prefix_from_text
 from tungsten.control.aggregates import Aggregates, aggregates
-from tungsten.control.config_graph import ConfigGraph
+from tungsten.control.config_graph import ConfigGraph, GraphDelta
 from tungsten.control.instances import InstanceConfig, Instances
 from tungsten.control.introspect_routes import show_path
 from tungsten.control.paths import ATTRIBUTES, Path, PathFlag, Protocol, Source
@@ -189,6 +189,38 @@ def test_an_instance_that_goes_and_comes_back() -> None:
     vrf.exists("a")
     vrf.say(f"{HOP}/32", AGENTS[0], 21)
     assert vrf.outside() == keys("10.1.0.0/16")
+
+
+def test_prefixes_of_ipv6() -> None:
+    vrf = Vrf()
+    vrf.configure(resource(["2001:db8::/32", "::/0"], "2001:db8::9"))
+    mine = vrf.instances.get("a")
+    assert mine is not None
+    table = mine.tables[INET6]
+    for number, prefix in enumerate(["2001:db8:1::3/128", "2001:db8::9/128"], 21):
+        told = ATTRIBUTES.intern(PathAttributes(next_hop=AGENTS[0].address))
+        rd = b"\0\1" + AGENTS[0].address + b"\0\3"
+        table.add(prefix_from_text(prefix), Path(AGENTS[0], told, number, rd=rd))
+    vrf.rib.process()
+    outside = vrf.rib.tables[VPN_TABLES[INET6]]
+    assert {route.key[8:] for route in outside.routes()} == keys("::/0")
+    found = table.get(prefix_from_text("2001:db8::/32"))
+    assert found is not None
+    assert found.best is not None
+    assert (found.best.label, found.best.attributes.next_hop) == (22, AGENTS[0].address)
+
+
+def test_the_origin_follows_the_as_of_the_node() -> None:
+    vrf = Vrf()
+    vrf.configure(resource(["10.1.0.0/16"]))
+    vrf.say(f"{HOP}/32", AGENTS[0], 21)
+    vrf.instances.replication.set_asn(64999)
+    vrf.aggregates.graph_changed(GraphDelta({("global-system-config", "c")}))
+    vrf.rib.process()
+    route = vrf.route("b", "10.1.0.0/16")
+    assert route is not None
+    origins = [communities.origin_vn_of(p.attributes.extended_communities) for p in route.paths]
+    assert origins == [(64999, 4)]
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,14 @@ class Vrf:
     def routes_changed(self, table: Table, routes: list[Route]) -> None:
         self.resolver.routes_changed(routes)
 
-    def host(self, address: str, source: Source = AGENTS[0], label: int = 21) -> None:
+    def host(self, address: str, source: Source = AGENTS[0], label: int = 21, *more: bytes) -> None:
         """A host route, or none with label 0."""
         key = prefix_from_text(f"{address}/32")
         if label:
             attributes = PathAttributes(
-                next_hop=source.address, extended_communities=(GRE, GROUP), local_preference=200
+                next_hop=source.address,
+                extended_communities=(GRE, GROUP, *more),
+                local_preference=200,
             )
             rd = b"\0\1" + source.address + b"\0\3"
             self.table.add(key, Path(source, ATTRIBUTES.intern(attributes), label, rd=rd))
@@ -143,6 +145,16 @@ def test_the_way_is_the_agents_and_the_rest_as_said() -> None:
     assert (copy.label, copy.attributes.next_hop) == (21, AGENTS[0].address)
     assert copy.attributes.as_path == as_path
     assert TARGETS[2] in copy.attributes.extended_communities
+
+
+def test_what_a_host_route_tells_of_itself_is_not_told_of_what_is_behind_it() -> None:
+    vrf = Vrf()
+    elsewhere = communities.origin_vn(64512, 77)
+    vrf.host(HOSTS[0], AGENTS[0], 21, TARGETS[2], SITE, elsewhere)
+    vrf.say(PREFIX, HOSTS[0], extended_communities=(communities.origin_vn(64512, 4),))
+    held = vrf.paths("a")[0].attributes.extended_communities
+    assert set(held) == {GRE, GROUP, communities.origin_vn(64512, 4)}
+    assert TARGETS[2] not in vrf.paths("b")[0].attributes.extended_communities
 
 
 def test_a_preference_that_was_said_stays() -> None:
