@@ -16,8 +16,9 @@ it goes, and never depends on when anything was said.
 
 EVPN differs: MAC and inclusive multicast routes enter only VRFs of their origin network, prefix
 routes (type 5) any importer, broadcast MACs and segments nowhere. A route from outside that
-names no origin network belongs to the network that exports its target, if just one does; when
-several do, to whichever importing network exports it. So do the routes of replication trees
+names no origin network, or names one by the number it has in another AS, belongs to the network
+that exports its target, if just one does; when several do, to whichever importing network exports
+it; its copies name that one. So do the routes of replication trees
 (erm-vpn), which moreover go between VRFs by the VPN table only; an agent's place in one (type 0)
 never leaves.
 
@@ -47,6 +48,8 @@ from .tables import Rib, Route, Table
 if TYPE_CHECKING:
     from .instances import Instance, Instances
 
+#: Network indexes from here on mean the same network in all clusters.
+GLOBAL_NETWORKS = 8_000_000
 Copies = dict[tuple[Table, bytes, PathIdentity], Path]
 #: The fabric's own tables, and how long the prefix of a host is in them.
 FABRIC_TABLES = {"inet.0": 32, "inet6.0": 128}
@@ -265,8 +268,10 @@ class Replication:
             if not self._admits(other, family, key, its):
                 continue
             attributes = path.attributes
-            if its and communities.origin_vn_of(carried) is None:
-                attributes = _with_communities(attributes, (*carried, self.origin_vn(its)))
+            if not self._names_ours(communities.origin_vn_of(carried)):
+                mine_too = (self.origin_vn(its),) if its else ()
+                others = (c for c in carried if communities.origin_vn_of((c,)) is None)
+                attributes = _with_communities(attributes, (*others, *mine_too))
             origin_key = (route.table.name, route.key)
             copy = replace(
                 path, attributes=attributes, rd=rd, flags=flags, origin=origin_key, original=None
@@ -276,7 +281,7 @@ class Replication:
     def _origin_of(self, carried: tuple[bytes, ...], mine: tuple[bytes, ...]) -> int:
         """Network index of a VPN route; 0 when it cannot be told."""
         origin = communities.origin_vn_of(carried)
-        if origin is not None:
+        if origin is not None and self._names_ours(origin):
             return origin[1]
         networks = {
             instance.config.network_index
@@ -284,6 +289,10 @@ class Replication:
             for instance in self._instances.exporters(target)
         }
         return networks.pop() if len(networks) == 1 else 0
+
+    def _names_ours(self, origin: tuple[int, int] | None) -> bool:
+        """Whether it is a network that this cluster numbered, or all clusters alike."""
+        return origin is not None and (origin[0] == self.asn or origin[1] >= GLOBAL_NETWORKS)
 
     def _importers(self, targets: Iterable[bytes]) -> set[Instance]:
         found: set[Instance] = set()

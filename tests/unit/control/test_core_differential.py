@@ -53,7 +53,8 @@ def some_attributes(draw: random.Random, meds: tuple[int | None, ...] = (None,))
     if draw.random() < 0.3:
         extended.append(draw.choice([communities.encapsulation(n) for n in ("vxlan", "udp")]))
     if draw.random() < 0.2:
-        extended.append(communities.origin_vn(64512, draw.choice([4, 5])))
+        asn, index = draw.choice([64512, 64513]), draw.choice([4, 5, 8_000_001])
+        extended.append(communities.origin_vn(asn, index))
     if draw.random() < 0.2:
         extended.append(communities.mac_mobility(draw.randrange(3), sticky=draw.random() < 0.3))
     path = draw.choice([(), (64513,), (64513, 70000), (64514, 64512), (64514,)])

@@ -118,6 +118,43 @@ def test_vpn_route_enters_importers_without_its_distinguisher() -> None:
     assert not cloud.paths("a")
 
 
+@pytest.mark.parametrize(
+    ("origin", "copy_names"),
+    [
+        ((64512, 4), (64512, 4)),
+        ((64513, 4), (64512, 5)),
+        ((64513, 8_000_001), (64513, 8_000_001)),
+    ],
+)
+def test_number_of_a_network_in_another_as_says_nothing_here(
+    origin: tuple[int, int], copy_names: tuple[int, int]
+) -> None:
+    """Network 4 of that AS is not network 4 of ours: else agents took one for the other."""
+    cloud = two_networks()
+    cloud.say(VPN, RD + PREFIX, rt(2), communities.origin_vn(*origin))
+    (copy,) = cloud.paths("b")
+    held = copy.attributes.extended_communities
+    assert communities.origin_vn_of(held) == copy_names
+    assert len([c for c in held if communities.origin_vn_of((c,))]) == 1
+
+
+def test_number_of_another_as_goes_where_our_network_cannot_be_told() -> None:
+    cloud = two_networks()
+    cloud.put(config("c", {3}, set(), 6))
+    cloud.say(VPN, RD + PREFIX, rt(3), communities.origin_vn(64513, 4))
+    (copy,) = cloud.paths("c")
+    assert communities.origin_vn_of(copy.attributes.extended_communities) is None
+
+
+def test_mac_of_another_as_enters_the_network_that_exports_its_target() -> None:
+    cloud = two_networks()
+    mac = MacIp(RD, 0, bytes(5) + b"\1").key
+    cloud.say("bgp.evpn.0", mac, rt(2), communities.origin_vn(64513, 4))
+    table = cloud.instances.get("b")
+    assert table is not None
+    assert [route.key[10:] for route in table.tables[EVPN].routes()] == [mac[10:]]
+
+
 def test_routes_that_differ_only_in_distinguisher_are_paths_of_one_route() -> None:
     cloud = two_networks()
     other = b"\0\1" + NEXT_HOP + b"\0\4"

@@ -153,18 +153,16 @@ bool is_route_target(u64 community) {
     return (community >> 56) <= 2 && (community >> 48 & 0xFF) == 2;
 }
 
-bool origin_vn_of(Octets extended, u32 &index) {
+bool is_origin_vn(const u8 *c) { return c[1] == 0x71 && (c[0] == 0x80 || c[0] == 0x82); }
+
+bool origin_vn_of(Octets extended, u32 &index, u32 &as) {
     for (std::size_t at = 0; at + 8 <= extended.size; at += 8) {
         const u8 *c = extended.data + at;
-        if (c[1] != 0x71) continue;
-        if (c[0] == 0x80) {
-            index = be32(c + 4);
-            return true;
-        }
-        if (c[0] == 0x82) {
-            index = be16(c + 6);
-            return true;
-        }
+        if (!is_origin_vn(c)) continue;
+        const bool two_octets = c[0] == 0x80;
+        as = two_octets ? be16(c + 2) : be32(c + 2);
+        index = two_octets ? be32(c + 4) : be16(c + 6);
+        return true;
     }
     return false;
 }
@@ -295,7 +293,7 @@ void AttributeStore::summarise(Attributes &a) {
         if (c == NO_EXPORT || c == NO_EXPORT_SUBCONFED) a.flags |= NO_EXPORT_SET;
     }
     a.mobility = 0;
-    a.origin_vn = 0;
+    a.origin_vn = a.origin_as = 0;
     bool moved = false;
     for (std::size_t at = 0; at + 8 <= v.extended.size; at += 8) {
         const u8 *c = v.extended.data + at;
@@ -307,7 +305,7 @@ void AttributeStore::summarise(Attributes &a) {
         if (c[0] == 6 && c[1] == 5 && c[2] == 1) a.flags |= LEAF;
         if (be64(c) == 0x030C000000000008ull) a.flags |= VXLAN;
     }
-    if (origin_vn_of(v.extended, a.origin_vn)) a.flags |= HAS_ORIGIN_VN;
+    if (origin_vn_of(v.extended, a.origin_vn, a.origin_as)) a.flags |= HAS_ORIGIN_VN;
 }
 
 void AttributeStore::collect_targets(Attributes &a) {

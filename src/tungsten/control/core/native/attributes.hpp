@@ -80,7 +80,7 @@ struct Memo {
 struct Attributes {
     u32 references, generation, hash, targets /* set of route targets, 0 none */;
     std::unique_ptr<u8[]> octets;
-    u32 local_preference, med, neighbor_as, mobility, origin_vn, flags, memo;
+    u32 local_preference, med, neighbor_as, mobility, origin_vn, origin_as, flags, memo;
     u16 path_length, clusters, block_size;
     u16 path_at, path_size, communities_at, communities_size, extended_at, extended_size;
     u16 cluster_at;
@@ -105,8 +105,9 @@ struct TargetSet {
 };
 
 bool is_route_target(u64 community);
-// (found, network index) of the first origin-VN community.
-bool origin_vn_of(Octets extended, u32 &index);
+// (found, network index, AS that numbered it) of the first origin-VN community.
+bool origin_vn_of(Octets extended, u32 &index, u32 &as);
+bool is_origin_vn(const u8 *community);
 
 class AttributeStore {
   public:

@@ -9,6 +9,7 @@ namespace {
 enum MemoKind : u32 { EXPORTED = 1, IMPORTED = 2 };
 constexpr u32 WALK = 262144; // routes looked at in one slice
 constexpr u32 MOST_COMMUNITIES = 4096; // tungsten.control.replication
+constexpr u32 GLOBAL_NETWORKS = 8000000;
 
 u32 vrf_family(Family family) {
     return family == EVPN ? 2 : family == INET6_VPN || family == INET6 ? 1 : 0;
@@ -342,16 +343,22 @@ void Replication::from_vpn(RouteId id, const Route &route, const Path &path) {
             for (const u64 target : mine)
                 if (contains(other.exports, target)) its = other.network_index;
         if (!admits(other, family, {vrf, size}, its)) continue;
-        const u32 told = its && !a.has(HAS_ORIGIN_VN) ? imported(path.attributes, origin_vn(its))
-                                                      : rib_.attributes.hold(path.attributes);
+        const u32 told = names_ours(a) || (!its && !a.has(HAS_ORIGIN_VN))
+                             ? rib_.attributes.hold(path.attributes)
+                             : imported(path.attributes, its ? origin_vn(its) : 0);
         want(other.tables[family], {vrf, size}, path, route, told, id, rd);
         if (unresolved) wanted_.back().view.path.flags |= RESOLVE_NEXT_HOP;
     }
 }
 
+// Whether the origin network is one that this cluster numbered, or all clusters alike.
+bool Replication::names_ours(const Attributes &a) const {
+    return a.has(HAS_ORIGIN_VN) && (a.origin_as == asn_ || a.origin_vn >= GLOBAL_NETWORKS);
+}
+
 // Network index of a VPN route; 0 when it cannot be told.
 u32 Replication::network_of(const Attributes &a) {
-    if (a.has(HAS_ORIGIN_VN)) return a.origin_vn;
+    if (names_ours(a)) return a.origin_vn;
     bool first = true;
     u32 network = 0;
     for (const u64 target : rib_.attributes.targets(a.targets)) {
@@ -423,13 +430,15 @@ u32 Replication::exported(u32 attributes, const Instance &instance) {
     return with_communities(attributes, EXPORTED, instance.recipe, carried_.view());
 }
 
-// The set with an origin network; owned.
+// The set with this origin network in place of any other, or with none; owned.
 u32 Replication::imported(u32 attributes, u64 origin) {
     AttributeStore &store = rib_.attributes;
     if (const u32 known = store.recall(attributes, IMPORTED, origin)) return store.hold(known);
     carried_.clear();
-    carried_.put(store[attributes].extended());
-    put64(carried_.room(8), origin);
+    const Octets held = store[attributes].extended();
+    for (std::size_t at = 0; at + 8 <= held.size; at += 8)
+        if (!is_origin_vn(held.data + at)) carried_.put(held.part(at, 8));
+    if (origin) put64(carried_.room(8), origin);
     return with_communities(attributes, IMPORTED, origin, carried_.view());
 }
 

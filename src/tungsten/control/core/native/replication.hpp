@@ -55,6 +55,7 @@ class Replication {
     void from_vpn(RouteId id, const Route &route, const Path &path);
     void want(u32 table, Octets key, const Path &path, const Route &route, u32 attributes, RouteId origin,
               const u8 *rd);
+    bool names_ours(const Attributes &a) const;
     u32 network_of(const Attributes &a);
     bool admits(const Instance &instance, u32 family, Octets key, u32 network) const;
     const std::vector<u32> &importers(const std::vector<u64> &targets);
