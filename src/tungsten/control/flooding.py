@@ -69,7 +69,7 @@ class FloodLists:
                 continue
             member = other.nlri
             assert isinstance(member, InclusiveMulticast)
-            if member.rd != nlri.rd and member.tag == nlri.tag:
+            if member.rd != nlri.rd and _same_domain(member.tag, nlri.tag):
                 hops.add(_hop(best))
         if not hops:
             return None
@@ -81,6 +81,11 @@ def on_tree(path: Path) -> bool:
     """Whether a member of the flooding takes part in replication trees that reach us."""
     tunnel = path.attributes.pmsi_tunnel
     return path.source.joins_trees and tunnel is not None and bool(tunnel.flags & EDGE_REPLICATION)
+
+
+def _same_domain(one: int, two: int) -> bool:
+    """Whether Ethernet tags mean one broadcast domain: switches say 0 where agents say the VNI."""
+    return one == two or not one or not two
 
 
 def _broadcast_keys(key: bytes) -> tuple[bytes, bytes]:
