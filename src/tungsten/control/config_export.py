@@ -62,8 +62,12 @@ class Outlet(Protocol):
 class ConfigClient:
     """One agent's view of the configuration."""
 
-    def __init__(self, name: str, connection: Outlet) -> None:
+    def __init__(
+        self, name: str, connection: Outlet, may_read: Callable[[Vertex], bool] | None = None
+    ) -> None:
         self.name = name
+        #: Whether it may be told of a machine that it asks for; None: of any.
+        self.may_read = may_read
         self.start: Vertex = ("virtual-router", name)
         self.connection = connection
         self.machines: set[str] = set()
@@ -93,9 +97,14 @@ class ConfigExporter:
         self._awaited: dict[str, set[ConfigClient]] = {}
         self._dirty: dict[ConfigClient, None] = {}
 
-    def add(self, name: str, connection: Outlet) -> ConfigClient:
-        """Start to serve an agent; ``name`` is the fq_name of its virtual-router."""
-        client = ConfigClient(name, connection)
+    def add(
+        self, name: str, connection: Outlet, may_read: Callable[[Vertex], bool] | None = None
+    ) -> ConfigClient:
+        """Start to serve an agent; ``name`` is the fq_name of its virtual-router.
+
+        Machines that it may not read wait; :meth:`reconsider` is to be called when that changes.
+        """
+        client = ConfigClient(name, connection, may_read)
         self.clients.append(client)
         self._walk(client)
         self._touch(client)
@@ -121,6 +130,11 @@ class ConfigExporter:
         """Take a machine out again."""
         client.machines.discard(machine)
         self._unawait(client, machine)
+        self._walk(client)
+        self._touch(client)
+
+    def reconsider(self, client: ConfigClient) -> None:
+        """What a client may read may have changed."""
         self._walk(client)
         self._touch(client)
 
@@ -182,10 +196,12 @@ class ConfigExporter:
         return found
 
     def _machines(self, client: ConfigClient) -> Iterator[Node]:
-        """The subscribed machines that exist."""
+        """The subscribed machines that exist and that the client may read."""
         for machine in client.machines:
             node = self.graph.node(("virtual-machine", machine)) or self.graph.node_of(machine)
-            if node is not None and node.vertex[0] == "virtual-machine":
+            if node is None or node.vertex[0] != "virtual-machine":
+                continue
+            if client.may_read is None or client.may_read(node.vertex):
                 yield node
 
     def _walk(self, client: ConfigClient) -> None:

@@ -28,7 +28,7 @@ to hosts tells, and of a link only the end that it is followed from.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -130,8 +130,19 @@ class Allowed:
 class Holdings:
     """What a host has. ``everything``: it is not checked."""
 
+    host: str = ""
     instances: dict[str, Allowed] = field(default_factory=dict)
     everything: bool = False
+    #: Machines whose configuration it may read.
+    machines: set[Vertex] = field(default_factory=set)
+
+    def may_watch(self, router: str) -> bool:
+        """Whether the host may follow the configuration of a virtual-router, by fq_name."""
+        return self.everything or router.rpartition(":")[2] == self.host
+
+    def may_read(self, machine: Vertex) -> bool:
+        """Whether the host may read the configuration of a machine."""
+        return self.everything or machine in self.machines
 
     def may_join(self, instance: str) -> bool:
         """Whether the host may subscribe to an instance."""
@@ -189,6 +200,10 @@ class Ownership:
         if known is None:
             known = self._holdings[host] = self._walk(host)
         return known
+
+    def reader(self, host: str) -> Callable[[Vertex], bool]:
+        """Tells whether a host may read a machine's configuration, whenever it is asked."""
+        return lambda machine: self.of(host).may_read(machine)
 
     def forget(self, host: str) -> None:
         """Keep nothing of a host any more, its claims neither."""
@@ -320,14 +335,14 @@ class Ownership:
 
     def _walk(self, host: str) -> Holdings:
         read: set[Vertex] = {("virtual-router", _ROUTER + host)}
-        holdings = Holdings(everything=host in self._unchecked)
+        holdings = Holdings(host, everything=host in self._unchecked)
         router = self._graph.node(("virtual-router", _ROUTER + host))
         if router is not None:
             resource = router.resource
             if isinstance(resource, VirtualRouter) and resource.virtual_router_type in _SERVING:
                 holdings.everything = True
         if not holdings.everything:
-            for interface in self._interfaces(host, router, read).values():
+            for interface in self._interfaces(host, router, read, holdings).values():
                 self._add(interface, holdings, read)
         before = self._read.get(host, set())
         self._unread(host, before - read)
@@ -336,19 +351,26 @@ class Ownership:
         self._read[host] = read
         return holdings
 
-    def _interfaces(self, host: str, router: Node | None, read: set[Vertex]) -> dict[Vertex, Node]:
+    def _interfaces(
+        self, host: str, router: Node | None, read: set[Vertex], holdings: Holdings
+    ) -> dict[Vertex, Node]:
+        """Interfaces of a host; its machines are added to its holdings."""
         found: dict[Vertex, Node] = {}
         machines = list(self._claimed(host, router, read))
         if router is not None:
-            machines += self._joined(router, _PLACED)
+            placed_here = list(self._joined(router, _PLACED))
+            machines += placed_here
+            holdings.machines.update(machine.vertex for machine in placed_here)
             for node in self._joined(router, "virtual-router-virtual-machine-interface"):
                 found[node.vertex] = node
             for node in self._behind(router, read):
                 found[node.vertex] = node
         for machine in machines:
             read.add(machine.vertex)
-            for node in self._joined(machine, "virtual-machine-interface-virtual-machine"):
-                found[node.vertex] = node
+            its = list(self._joined(machine, "virtual-machine-interface-virtual-machine"))
+            found.update((node.vertex, node) for node in its)
+            if not its:
+                holdings.machines.add(machine.vertex)
         for vertex in self._bound.get(host, ()):
             bound = self._graph.node(vertex)
             if bound is not None:
@@ -357,11 +379,15 @@ class Ownership:
             for sub in self._joined(node, "virtual-machine-interface-sub-interface"):
                 found[sub.vertex] = sub
         placed = {m.vertex for m in self._joined(router, _PLACED)} if router is not None else set()
-        return {
+        own = {
             vertex: node
             for vertex, node in found.items()
             if host in self._hosts.get(vertex, (host,)) or self._is_placed(node, placed)
         }
+        for node in own.values():
+            its = self._joined(node, "virtual-machine-interface-virtual-machine")
+            holdings.machines.update(machine.vertex for machine in its)
+        return own
 
     def _is_placed(self, interface: Node, placed: set[Vertex]) -> bool:
         machines = self._joined(interface, "virtual-machine-interface-virtual-machine")

@@ -294,8 +294,8 @@ class ControlService:
             link[2] == _PEERING for link in delta.links_added | delta.links_removed
         ):
             self._configure_bgp()
-        self.exporter.graph_changed(delta)
         self.peers.graph_changed(delta)
+        self.exporter.graph_changed(delta)
         for tell in self.on_config:
             tell(delta)
 

@@ -347,8 +347,13 @@ class XmppPeers:
             if agent.config is not None:
                 agent.refused["duplicate-config-subscribe"] += 1
                 return
+            checked = self.settings.verify_ownership
+            if checked and not self.ownership.of(agent.name).may_watch(name):
+                self._refuse_route(agent, Refused("config-owner", f"{name} is another host's"))
+                return
             assert agent.connection is not None
-            agent.config = self._config.add(name, agent.connection)
+            may_read = self.ownership.reader(agent.name) if checked else None
+            agent.config = self._config.add(name, agent.connection, may_read)
         elif kind == "virtual-machine":
             agent.machines[name] = agent.session
             self.ownership.claim(agent.name, name)
@@ -375,8 +380,7 @@ class XmppPeers:
     def _admit(self, agent: Agent, subscription: Subscription) -> None:
         """Join an agent that may join; one that may not waits until the configuration lets it."""
         name = subscription.instance
-        checked = self.settings.verify_ownership
-        if checked and not self.ownership.of(agent.name).may_join(name):
+        if self.settings.verify_ownership and not self.ownership.of(agent.name).may_join(name):
             subscription.granted = False
             text = f"{name}: the virtual-router has no interface there"
             self._refuse_route(agent, Refused("not-a-member", text))
@@ -393,6 +397,8 @@ class XmppPeers:
     def _reconsider(self, agent: Agent) -> None:
         """Bring subscriptions and routes in line with what the configuration gives now."""
         holdings = self.ownership.of(agent.name)
+        if agent.config is not None:
+            self._config.reconsider(agent.config)
         for subscription in agent.subscriptions.values():
             name = subscription.instance
             granted, before = holdings.may_join(name), subscription.granted

@@ -42,7 +42,15 @@ from tungsten.model.addressing import (
 from tungsten.model.common import KeyValuePair, KeyValuePairs
 from tungsten.model.routes import RouteTableType, RouteType
 from tungsten.store.base import Record
-from tungsten.xmpp.stanzas import EnetItem, Item, NextHop, Publish, Subscribe
+from tungsten.xmpp.stanzas import (
+    ConfigSubscribe,
+    EndOfConfig,
+    EnetItem,
+    Item,
+    NextHop,
+    Publish,
+    Subscribe,
+)
 
 MakeWorld = Callable[..., Awaitable[World]]
 MAC = "02:00:00:00:00:03"
@@ -120,6 +128,32 @@ async def test_host_without_interface_hears_nothing_and_is_not_heard(make_world:
     assert evil.prefixes("a") == set()
     assert evil.closed == []
     assert agent.refused["not-a-member"] == world.service.peers.refused["not-a-member"] == 1
+
+
+async def test_host_reads_the_configuration_of_its_own_machines(make_world: MakeWorld) -> None:
+    """Neither by asking for another's machine, nor as another virtual-router."""
+    world, one, evil = await prepared(make_world)
+    network_of_one = ("virtual-network", f"{PROJECT}:a")
+    port_of_one = ("virtual-machine-interface", f"{PROJECT}:p1")
+    for host in (one, evil):
+        host.watch()
+        host.plug("m-p1")
+    await until(lambda: port_of_one in one.nodes)
+    await until(lambda: EndOfConfig() in evil.heard)
+    assert ("virtual-router", f"{GLOBAL}:evil") in evil.nodes
+    assert not {port_of_one, network_of_one, ("virtual-machine", "m-p1")} & evil.nodes.keys()
+    # It moves to the other host: what that asked for is told, and the first forgets.
+    await world.put(*placed("p1", "evil"))
+    await until(lambda: port_of_one in evil.nodes and port_of_one not in one.nodes)
+    assert network_of_one in evil.nodes
+    await world.put(*placed("p1", "c1"))
+    await until(lambda: port_of_one in one.nodes and port_of_one not in evil.nodes)
+    spy = await world.host("spy", "192.0.2.67")
+    spy.client.send(ConfigSubscribe("virtual-router", f"{GLOBAL}:c1"))
+    agent = world.service.peers.agents["spy"]
+    await until(lambda: agent.refused["config-owner"] == 1)
+    assert not spy.nodes
+    assert not spy.closed
 
 
 async def test_member_takes_no_address_of_another(make_world: MakeWorld) -> None:
