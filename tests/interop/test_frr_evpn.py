@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 from tests.interop.frr import BGPD
 from tests.system.conftest import fresh_name
+from tests.system.waiting import wait_for
 
 from tungsten import model
 from tungsten.client import Client
@@ -199,13 +200,6 @@ async def configure(lab: Lab) -> None:
                 "route_target_list": {"route_target": [TARGET]},
             },
         )
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 40.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
 
 
 def answers(namespace: Namespace, target: str) -> bool:

@@ -8,13 +8,13 @@ the clusters are in decides whether the session is internal or external.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from ipaddress import IPv6Address
 from typing import Any
 
 import pytest
 
+from tests.system.waiting import wait_for
 from tungsten import model
 from tungsten.client import Client
 from tungsten.lab.intent import DOMAIN, FABRIC_INSTANCE, ref
@@ -102,13 +102,6 @@ def answers(lab: Lab, source: str, target: str, *options: str) -> bool:
     """Whether a ping is answered."""
     argv = ("ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", *options, target)
     return lab.namespace(source).call(*argv, timeout=20).returncode == 0
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 40.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
 
 
 def link_local(lab: Lab, workload: str) -> str:
