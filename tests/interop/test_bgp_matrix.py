@@ -1,4 +1,4 @@
-"""Every neighbour that others wrote, by every family: there, back again, and from there.
+"""Every neighbour that others wrote, and our own, by every family: there, back, and from there.
 
 What is compared is each field that the neighbour shows, and on the way back every attribute.
 """
@@ -17,11 +17,12 @@ from tests.interop.exabgp import ExaBgp
 from tests.interop.frr import loopback_address, until
 from tests.interop.frr_peer import FrrLabeled, FrrPeer
 from tests.interop.gobgp import GoBgp
+from tests.interop.tungsten_peer import Tungsten
 
 from tungsten.bgp.nlri import Nlri
 
 PEERS: dict[str, type[RealPeer]] = {
-    each.name: each for each in (GoBgp, Bird, ExaBgp, FrrPeer, FrrLabeled)
+    each.name: each for each in (GoBgp, Bird, ExaBgp, FrrPeer, FrrLabeled, Tungsten)
 }
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
