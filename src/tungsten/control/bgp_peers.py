@@ -101,6 +101,8 @@ class Neighbor:
         self._answering: set[Family] = set()
         self._marks_answers = False
         self._held: Counter[Family] = Counter()
+        #: Families of which it has said four fifths of what it may.
+        self.near_limit: set[Family] = set()
         self._told = False
         self._reader: UpdateReader | None = None
 
@@ -331,6 +333,11 @@ class Neighbor:
                 say = Notification(ErrorCode.CEASE, CeaseError.MAXIMUM_PREFIXES, data)
                 peer.reset(say, rest)
                 return
+            near = self._held[family] * 5 >= most * 4
+            if near and family not in self.near_limit:
+                log = {"family": str(family), "count": self._held[family], "limit": most}
+                _log.warning("prefix_limit_near", neighbor=self.name, **log)
+            (self.near_limit.add if near else self.near_limit.discard)(family)
 
     def drop_all(self) -> None:
         """Forget everything it has said."""

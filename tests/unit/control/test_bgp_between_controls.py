@@ -20,6 +20,7 @@ from tests.unit.control.control_world import (
 )
 from tests.unit.control.cores import both_cores
 
+from tungsten.bgp.families import INET_VPN
 from tungsten.model import GlobalSystemConfig
 from tungsten.model.bgp import BgpFamilyAttributes, BgpPrefixLimit
 from tungsten.model.system import GracefulRestartParametersType
@@ -257,11 +258,16 @@ async def test_too_many_routes_close_the_session(store: SqliteStore, make_node: 
     for last in range(3):
         here.publish("a", f"10.1.1.{last}/32", 27)
     await until(lambda: len(b.routes(VPN)) == 3, "three are allowed")
+    neighbor = b.neighbor("control-a")
+    assert neighbor is not None
+    assert neighbor.near_limit == {INET_VPN}, "four fifths are told of"
+    here.withdraw("a", "10.1.1.0/32")
+    await until(lambda: not neighbor.near_limit, "two are far from it")
+    here.publish("a", "10.1.1.0/32", 27)
+    await until(lambda: len(b.routes(VPN)) == 3, "three again")
     here.publish("a", "10.1.1.9/32", 27)
     await until(lambda: not b.is_up("control-a"), "the fourth is not")
     await until(lambda: b.routes(VPN) == {}, "all go with the session")
-    neighbor = b.neighbor("control-a")
-    assert neighbor is not None
     assert neighbor.peer is not None
     assert "maximum prefixes" in neighbor.peer.last_error
 
